@@ -33,6 +33,8 @@ export type Attr = {
   readonly atime: bigint
   readonly mtime: bigint
   readonly ctime: bigint
+  /** Whether its caps let it be changed (a directory: its names); where not, changes are EROFS. */
+  readonly writable: boolean
 }
 
 /** An object before and after, read in the same turn of the event loop as the change between them. */
