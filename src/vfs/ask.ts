@@ -1,0 +1,130 @@
+// Asking a grid that may not answer now. EAGAIN from the grid means "not now", never
+// "gone": it is asked again after 1, 2, 4 … 30 s for five minutes; then the answer is
+// EIO, remembered for thirty seconds, before it is asked again.
+
+import { codeOf, FsError } from '../errors.ts'
+import type { Log } from '../log.ts'
+
+export type Patience = {
+  /** Milliseconds before each further try; the last is repeated. */
+  readonly delays: readonly number[]
+  /** Milliseconds after which asking ends. */
+  readonly giveUp: number
+  /** Milliseconds for which a failure is the answer. */
+  readonly memo: number
+}
+
+export const patience: Patience = { delays: [1e3, 2e3, 4e3, 8e3, 16e3, 30e3], giveUp: 300e3, memo: 30e3 }
+
+/** What is known of the way to the grid: whether the last question was answered, and since when not. */
+export type Reach = { reachable: boolean; since: number; lastError: string }
+
+export class Asker {
+  readonly reach: Reach = { reachable: true, since: Date.now(), lastError: '' }
+  readonly patience: Patience
+  readonly #log: Log
+  readonly #closing = new AbortController()
+  readonly #asking = new Map<string, Promise<unknown>>()
+  readonly #failed = new Map<string, { until: number; error: FsError }>()
+
+  constructor(log: Log, wanted: Patience = patience) {
+    this.#log = log
+    this.patience = wanted
+  }
+
+  /**
+   * The answer to a question, asked as often as it takes; the same `key` is asked once
+   * at a time. `what` names it for errors. Errors other than EAGAIN are answers.
+   */
+  ask<T>(key: string, what: string, question: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const running = this.#asking.get(key)
+    if (running) return running as Promise<T>
+    const failed = this.#failed.get(key)
+    if (failed && failed.until > Date.now()) return Promise.reject(failed.error)
+    this.#failed.delete(key)
+    const asking = this.#persist(what, question)
+      .catch((err: unknown) => {
+        if (err instanceof FsError && err.code === 'EIO') this.#remember(key, err)
+        throw err
+      })
+      .finally(() => this.#asking.delete(key))
+    this.#asking.set(key, asking)
+    return asking
+  }
+
+  /** One try, whose outcome is noted in `reach`. */
+  async once<T>(question: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    try {
+      const answer = await question(this.#closing.signal)
+      this.#note(null)
+      return answer
+    } catch (err) {
+      // Anything but "not now" came from a grid that answered.
+      this.#note(codeOf(err) === 'EAGAIN' ? (err as FsError) : null)
+      throw err
+    }
+  }
+
+  close(): void {
+    this.#closing.abort(new FsError('EIO', 'the file system is closed'))
+  }
+
+  async #persist<T>(what: string, question: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const end = Date.now() + this.patience.giveUp
+    for (let tries = 0; ; tries++) {
+      try {
+        return await this.once(question)
+      } catch (err) {
+        if (codeOf(err) !== 'EAGAIN') throw err
+        const delay = this.patience.delays[Math.min(tries, this.patience.delays.length - 1)] ?? 0
+        if (Date.now() + delay > end) throw new FsError('EIO', `${what}: the grid did not answer`, { cause: err })
+        await pause(delay, this.#closing.signal)
+      }
+    }
+  }
+
+  #remember(key: string, error: FsError): void {
+    if (this.#failed.size >= 1000) this.#failed.delete(this.#failed.keys().next().value as string)
+    this.#failed.set(key, { until: Date.now() + this.patience.memo, error })
+  }
+
+  #note(failure: FsError | null): void {
+    const { reach } = this
+    if (failure) reach.lastError = failure.message
+    if (reach.reachable === !failure) return
+    reach.reachable = !failure
+    reach.since = Date.now()
+    if (failure) this.#log.warn({ error: failure.message }, 'the grid does not answer')
+    else this.#log.info({}, 'the grid answers again')
+  }
+}
+
+/** `promise`, for as long as `signal` lets this caller wait; the work itself goes on. */
+export function waitFor<T>(promise: Promise<T>, signal: AbortSignal | undefined, what: string): Promise<T> {
+  if (!signal) return promise
+  const impatient = () => new FsError('EAGAIN', `${what}: still waiting for the grid`)
+  if (signal.aborted) {
+    promise.catch(() => {}) // whoever started it hears of it
+    return Promise.reject(impatient())
+  }
+  return new Promise((resolve, reject) => {
+    const leave = () => reject(impatient())
+    signal.addEventListener('abort', leave, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave))
+  })
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason)
+    const stop = () => {
+      clearTimeout(timer)
+      reject(signal.reason)
+    }
+    const timer = setTimeout(() => {
+      signal.removeEventListener('abort', stop)
+      resolve()
+    }, ms)
+    signal.addEventListener('abort', stop, { once: true })
+  })
+}
