@@ -1,0 +1,81 @@
+// What a directory held when it was last listed: its edges in the order of their
+// cookies, found by name. It never changes; a later listing makes another.
+
+import { type Cap, parseCap } from '../../tahoe/cap.ts'
+import type { Metadata } from '../../tahoe/grid.ts'
+import { marked, nameKey, shown } from '../names.ts'
+import type { FileId } from '../vfs.ts'
+
+export type Edge = {
+  /** The name as the grid has it. */
+  readonly real: string
+  /** The name as it is shown, unique in its directory. */
+  readonly name: string
+  /** An ordinal, given once and never again in this directory. */
+  readonly cookie: bigint
+  readonly id: FileId
+  readonly cap: Cap
+  readonly metadata: Metadata
+}
+
+export class Snapshot {
+  readonly edges: readonly Edge[]
+  /** The ordinal for the next edge that is new. */
+  readonly next: bigint
+  readonly #byKey: ReadonlyMap<string, Edge>
+
+  /** `edges` in the order of their cookies. */
+  constructor(edges: readonly Edge[], next: bigint) {
+    this.edges = edges
+    this.next = next
+    this.#byKey = new Map(edges.map(edge => [nameKey(edge.name), edge]))
+  }
+
+  find(name: string): Edge | undefined {
+    return this.#byKey.get(nameKey(name))
+  }
+
+  /** The index of the first edge after `cookie`. */
+  after(cookie: bigint): number {
+    let low = 0
+    let high = this.edges.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.edges[middle]!.cookie <= cookie) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  /** As it rests, to be sealed. */
+  pack(): Buffer {
+    const rows = this.edges.map(e => [e.real, String(e.cookie), String(e.id), e.cap.uri(), e.metadata])
+    return Buffer.from(JSON.stringify([String(this.next), rows]))
+  }
+
+  static unpack(packed: Buffer): Snapshot {
+    const [next, rows] = JSON.parse(packed.toString()) as [string, [string, string, string, string, Metadata][]]
+    const names = new Names()
+    const edges = rows.map(([real, cookie, id, cap, metadata]) => ({
+      real,
+      name: names.show(real),
+      cookie: BigInt(cookie),
+      id: BigInt(id),
+      cap: parseCap(cap),
+      metadata,
+    }))
+    return new Snapshot(edges, BigInt(next))
+  }
+}
+
+/** Gives each name of one directory the form it is shown in; two that are the same to a file system stay apart. */
+export class Names {
+  readonly #taken = new Set<string>()
+
+  show(real: string): string {
+    let name = shown(real)
+    if (this.#taken.has(nameKey(name))) name = marked(name, real)
+    this.#taken.add(nameKey(name))
+    return name
+  }
+}
