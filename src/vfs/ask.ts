@@ -77,7 +77,8 @@ export class Asker {
       } catch (err) {
         if (codeOf(err) !== 'EAGAIN') throw err
         const delay = this.patience.delays[Math.min(tries, this.patience.delays.length - 1)] ?? 0
-        if (Date.now() + delay > end) throw new FsError('EIO', `${what}: the grid did not answer`, { cause: err })
+        if (Date.now() + delay > end)
+          throw new FsError('EIO', `${what}: the grid did not answer`, { cause: err })
         await pause(delay, this.#closing.signal)
       }
     }

@@ -141,7 +141,11 @@ export interface Vfs {
    * An empty change succeeds and touches nothing. EISDIR for the size of a directory,
    * EINVAL for that of a symlink, EPERM for an owner other than the present one.
    */
-  setattr(id: FileId, change: AttrChange, call?: ChangingCall & { guard?: bigint | undefined }): Promise<Change>
+  setattr(
+    id: FileId,
+    change: AttrChange,
+    call?: ChangingCall & { guard?: bigint | undefined },
+  ): Promise<Change>
 
   /**
    * The inode behind a name, compared in NFC; '.' and '..' work, and '..' of the root
@@ -169,7 +173,13 @@ export interface Vfs {
   mkdir(dir: FileId, name: string, attrs: AttrChange, call?: ChangingCall): Promise<Made>
 
   /** `target` is kept as it is: bytes that nobody here interprets, at most 4,096 (ENAMETOOLONG). */
-  symlink(dir: FileId, name: string, target: Uint8Array, attrs: AttrChange, call?: ChangingCall): Promise<Made>
+  symlink(
+    dir: FileId,
+    name: string,
+    target: Uint8Array,
+    attrs: AttrChange,
+    call?: ChangingCall,
+  ): Promise<Made>
 
   /** EINVAL for anything but a symlink. */
   readlink(id: FileId, call?: Call): Promise<{ readonly target: Uint8Array; readonly attr: Attr }>
@@ -188,7 +198,13 @@ export interface Vfs {
    * directory by a directory, otherwise EISDIR, ENOTDIR or ENOTEMPTY. EINVAL below itself.
    * Two names of one inode: success, both stay.
    */
-  rename(fromDir: FileId, fromName: string, toDir: FileId, toName: string, call?: ChangingCall): Promise<Renamed>
+  rename(
+    fromDir: FileId,
+    fromName: string,
+    toDir: FileId,
+    toName: string,
+    call?: ChangingCall,
+  ): Promise<Renamed>
 
   /** Counted: a removed inode lives while it is retained. The last release of a written file seals it. */
   retain(id: FileId): void

@@ -35,7 +35,8 @@ export const tables = `
 `
 
 export const statements = {
-  setMeta: 'INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
+  setMeta:
+    'INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
   addInode: `INSERT INTO inode (id, generation, kind, mode, size, atime, mtime, ctime, writable, parent, edges, locator)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   setInode: 'UPDATE inode SET mode = ?, size = ?, atime = ?, mtime = ?, ctime = ?, writable = ? WHERE id = ?',

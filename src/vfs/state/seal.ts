@@ -26,7 +26,9 @@ export function open(key: Uint8Array, sealed: Uint8Array, about: string): Buffer
   if (sealed.length < NONCE + TAG) return null
   const nonce = sealed.subarray(0, NONCE)
   const end = sealed.length - TAG
-  const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG }).setAAD(Buffer.from(about))
+  const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG }).setAAD(
+    Buffer.from(about),
+  )
   decipher.setAuthTag(sealed.subarray(end))
   const plain = decipher.update(sealed.subarray(NONCE, end))
   try {

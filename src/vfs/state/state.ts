@@ -8,7 +8,7 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { Worker } from 'node:worker_threads'
 import { FsError } from '../../errors.ts'
 import { type Op, tables, VERSION } from './schema.ts'
-import { derive, open as unseal, seal } from './seal.ts'
+import { derive, seal, open as unseal } from './seal.ts'
 
 export type Row = { [column: string]: null | number | bigint | string | Uint8Array }
 
@@ -131,14 +131,24 @@ export class State {
 async function ownDirectory(dir: string): Promise<void> {
   await mkdir(dir, { recursive: true, mode: 0o700 })
   const found = await lstat(dir)
-  if (!found.isDirectory()) throw new FsError('ENOTDIR', `the state ${dir} is not a directory; name another with --state`)
+  if (!found.isDirectory())
+    throw new FsError('ENOTDIR', `the state ${dir} is not a directory; name another with --state`)
   if (process.getuid && found.uid !== process.getuid())
-    throw new FsError('EACCES', `the state directory ${dir} belongs to another user; name another with --state`)
+    throw new FsError(
+      'EACCES',
+      `the state directory ${dir} belongs to another user; name another with --state`,
+    )
   if ((found.mode & 0o077) !== 0)
-    throw new FsError('EACCES', `the state directory ${dir} is open to others; make it yours alone: chmod 700 ${dir}`)
+    throw new FsError(
+      'EACCES',
+      `the state directory ${dir} is open to others; make it yours alone: chmod 700 ${dir}`,
+    )
   const files = await readdir(dir)
   if (files.length > 0 && !files.includes('lock'))
-    throw new FsError('EEXIST', `${dir} holds other files and no state of tahoe-nfs; name another with --state`)
+    throw new FsError(
+      'EEXIST',
+      `${dir} holds other files and no state of tahoe-nfs; name another with --state`,
+    )
 }
 
 /** The kernel's lock on a file of its own: it ends with the process, however that ends. */
@@ -149,9 +159,13 @@ async function takeLock(dir: string): Promise<DatabaseSync> {
   } catch (err) {
     lock.close()
     const pid = await readFile(join(dir, 'pid'), 'utf8').catch(() => 'another process')
-    throw new FsError('EACCES', `the state directory ${dir} is in use by process ${pid.trim()}: this root is already served`, {
-      cause: err,
-    })
+    throw new FsError(
+      'EACCES',
+      `the state directory ${dir} is in use by process ${pid.trim()}: this root is already served`,
+      {
+        cause: err,
+      },
+    )
   }
   return lock
 }
@@ -165,9 +179,14 @@ function openTables(db: DatabaseSync, secret: string, dir: string): Buffer {
       'EINVAL',
       `the state directory ${dir} is of version ${version}, this tahoe-nfs reads version ${VERSION}; name another with --state`,
     )
-  const value = (key: string) => db.prepare('SELECT value FROM meta WHERE key = ?').get(key)?.['value'] as Uint8Array
+  const value = (key: string) =>
+    db.prepare('SELECT value FROM meta WHERE key = ?').get(key)?.['value'] as Uint8Array
   const master = unseal(derive(Buffer.from(secret), value('salt'), 'wrap'), value('wrapped'), 'master')
-  if (!master) throw new FsError('EACCES', `the state directory ${dir} belongs to another root; name another with --state`)
+  if (!master)
+    throw new FsError(
+      'EACCES',
+      `the state directory ${dir} belongs to another root; name another with --state`,
+    )
   return master
 }
 

@@ -52,7 +52,9 @@ function foreignTime(mtime: unknown, link: Record<string, unknown> | null): bigi
 }
 
 const record = (value: unknown): Record<string, unknown> | null =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : null
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Record<string, unknown>)
+    : null
 
 // Beyond these a time is taken for a mistake: NFS carries 32 bits of seconds.
 const sane = (whole: number) => whole >= 0 && whole < 2 ** 32

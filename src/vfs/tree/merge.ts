@@ -66,14 +66,17 @@ export function merge(before: Snapshot | null, listing: Listing, world: World): 
       const change = renew(known, was.cap, child, listing, world.now)
       if (change) {
         changes.push([known, change])
-        if (attrs.kind === 'directory') ops.push(['setDirectoryCap', world.sealCap(known.id, child.cap), known.id])
+        if (attrs.kind === 'directory')
+          ops.push(['setDirectoryCap', world.sealCap(known.id, child.cap), known.id])
         ops.push(setInode(known, change))
       }
       return known
     }
     if (was) leave(was)
     const elsewhere =
-      attrs.kind === 'directory' ? (made.get(child.cap.readonly().uri()) ?? world.directory(child.cap)) : undefined
+      attrs.kind === 'directory'
+        ? (made.get(child.cap.readonly().uri()) ?? world.directory(child.cap))
+        : undefined
     if (elsewhere) {
       relinked.push([elsewhere, 1])
       ops.push(['addEdges', 1, elsewhere.edges > 0 ? elsewhere.parent : world.dir.id, elsewhere.id])
@@ -99,7 +102,9 @@ export function merge(before: Snapshot | null, listing: Listing, world: World): 
     const name = names.show(real)
     if (was && was.id === id && was.name === name) {
       const same = was.cap.uri() === child.cap.uri()
-      kept.push(same ? { ...was, metadata: child.metadata } : { ...was, cap: child.cap, metadata: child.metadata })
+      kept.push(
+        same ? { ...was, metadata: child.metadata } : { ...was, cap: child.cap, metadata: child.metadata },
+      )
       if (!same) changed = true
     } else {
       fresh.push({ real, name, cookie: next++, id, cap: child.cap, metadata: child.metadata })
@@ -117,7 +122,15 @@ export function merge(before: Snapshot | null, listing: Listing, world: World): 
     changes.push([world.dir, moved])
     ops.push(setInode(world.dir, moved))
   }
-  return { snapshot: new Snapshot([...kept, ...fresh], next), changed, ops, added, changes, relinked, dropped }
+  return {
+    snapshot: new Snapshot([...kept, ...fresh], next),
+    changed,
+    ops,
+    added,
+    changes,
+    relinked,
+    dropped,
+  }
 }
 
 /** A directory is its storage index, whatever authority leads to it; a file is its name. */

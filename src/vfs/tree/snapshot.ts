@@ -54,7 +54,10 @@ export class Snapshot {
   }
 
   static unpack(packed: Buffer): Snapshot {
-    const [next, rows] = JSON.parse(packed.toString()) as [string, [string, string, string, string, Metadata][]]
+    const [next, rows] = JSON.parse(packed.toString()) as [
+      string,
+      [string, string, string, string, Metadata][],
+    ]
     const names = new Names()
     const edges = rows.map(([real, cookie, id, cap, metadata]) => ({
       real,

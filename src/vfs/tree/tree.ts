@@ -8,7 +8,7 @@ import { FsError } from '../../errors.ts'
 import { type Cap, parseCap } from '../../tahoe/cap.ts'
 import type { Grid } from '../../tahoe/grid.ts'
 import { type Asker, waitFor } from '../ask.ts'
-import { keyedHash, open as unseal, seal } from '../state/seal.ts'
+import { keyedHash, seal, open as unseal } from '../state/seal.ts'
 import type { State } from '../state/state.ts'
 import type { FileId } from '../vfs.ts'
 import { addInode, type Inode, type InodeChange, inodeOf, setInode } from './inode.ts'
@@ -57,8 +57,7 @@ export class Tree {
     this.#locatorKey = state.key('locator')
     this.#held = new LRUCache({
       maxSize: MAX_EDGES,
-      maxEntrySize: Number.MAX_SAFE_INTEGER,
-      sizeCalculation: held => held.snapshot.edges.length + 1,
+      sizeCalculation: held => Math.min(held.snapshot.edges.length + 1, MAX_EDGES),
       dispose: (held, _, reason) => {
         if (reason !== 'set') this.#forget(held.snapshot)
       },
@@ -124,7 +123,9 @@ export class Tree {
     if (freshness === 'fresh') return held.snapshot
     if (held.retryAt > Date.now()) return held.snapshot // the grid was out of reach a moment ago
     const refreshed = this.#refresh(inode, 'once').catch(() => this.#held.get(id)?.snapshot ?? held.snapshot)
-    return freshness === 'stale' ? held.snapshot : waitFor(patiently(refreshed, held.snapshot), signal, 'list a directory')
+    return freshness === 'stale'
+      ? held.snapshot
+      : waitFor(patiently(refreshed, held.snapshot), signal, 'list a directory')
   }
 
   /** Sees that an inode's attributes are as fresh as the listing they come from. */
@@ -149,7 +150,16 @@ export class Tree {
       asked.catch(() => {}) // noted by the asker
       return inode
     }
-    await waitFor(version ? patiently(asked.catch(() => {}), undefined) : asked, signal, 'ask for a size')
+    await waitFor(
+      version
+        ? patiently(
+            asked.catch(() => {}),
+            undefined,
+          )
+        : asked,
+      signal,
+      'ask for a size',
+    )
     return this.inode(inode.id)
   }
 
@@ -181,7 +191,8 @@ export class Tree {
     const sealed = row?.['listing']
     if (!(sealed instanceof Uint8Array)) return undefined
     const packed = unseal(this.#sealKey, sealed, `listing ${id}`)
-    if (!packed) throw new FsError('EIO', `the listing of inode ${id} in the state does not open: the state is damaged`)
+    if (!packed)
+      throw new FsError('EIO', `the listing of inode ${id} in the state does not open: the state is damaged`)
     const loaded: Held = { snapshot: Snapshot.unpack(packed), listedAt: 0, failures: 0, retryAt: 0 }
     this.#adopt(id, loaded.snapshot)
     this.#held.set(id, loaded)
@@ -206,7 +217,8 @@ export class Tree {
 
   /** A file's inode lives in memory with the snapshot that names it. */
   #forget(snapshot: Snapshot): void {
-    for (const edge of snapshot.edges) if (this.#inodes.get(edge.id)?.kind !== 'directory') this.#inodes.delete(edge.id)
+    for (const edge of snapshot.edges)
+      if (this.#inodes.get(edge.id)?.kind !== 'directory') this.#inodes.delete(edge.id)
   }
 
   #load(id: FileId): Inode | undefined {
@@ -214,12 +226,14 @@ export class Tree {
     if (!row) return undefined
     const inode = inodeOf(row)
     if (inode.kind !== 'directory') {
-      this.#hold(inode.parent) // its cap is in the listing that names it
+      const held = this.#hold(inode.parent) // its cap is in the listing that names it
+      if (held && !this.#inodes.has(id)) this.#adopt(inode.parent, held.snapshot)
       return this.#inodes.get(id)
     }
     const sealed = this.#state.get('SELECT cap FROM directory WHERE id = ?', id)?.['cap'] as Uint8Array
     const cap = unseal(this.#sealKey, sealed, `cap ${id}`)
-    if (!cap) throw new FsError('EIO', `the cap of inode ${id} in the state does not open: the state is damaged`)
+    if (!cap)
+      throw new FsError('EIO', `the cap of inode ${id} in the state does not open: the state is damaged`)
     inode.cap = parseCap(cap.toString())
     this.#inodes.set(id, inode)
     return inode
@@ -268,7 +282,11 @@ export class Tree {
     }
     if (merged.changed) {
       const sealed = seal(this.#sealKey, merged.snapshot.pack(), `listing ${dir.id}`)
-      await this.#state.commit([...merged.ops, ['setListing', sealed, dir.id], ['setMeta', 'lastId', this.#lastId]])
+      await this.#state.commit([
+        ...merged.ops,
+        ['setListing', sealed, dir.id],
+        ['setMeta', 'lastId', this.#lastId],
+      ])
     } else {
       await this.#state.commit(merged.ops)
     }

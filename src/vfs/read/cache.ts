@@ -1,0 +1,297 @@
+// Blocks of file content on this disk, sealed, bounded in bytes. A block is one file, in
+// units of 64 KiB that open one by one; a unit that does not open is thrown away and
+// fetched again. Nothing here is precious: no fsync, and a lost block is only a slower read.
+
+import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
+import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, unlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { LRUCache } from 'lru-cache'
+import { FsError } from '../../errors.ts'
+import type { Log } from '../../log.ts'
+import { derive, keyedHash } from '../state/seal.ts'
+import type { Content } from './content.ts'
+import { Lru } from './lru.ts'
+
+const UNIT = 64 * 1024
+const TAG = 16
+const MAGIC = Buffer.from('tnb1')
+const HEADER = 16 // magic, 8 random bytes of the nonce, length
+
+/** Bytes of opened units kept in memory. */
+const OPENED = 64 << 20
+
+/** Below this share of the disk, or this many bytes, the cache makes room; below half of it, it takes nothing in. */
+const FLOOR_SHARE = 0.05
+const FLOOR_BYTES = 1 << 30
+
+export type CacheOptions = {
+  readonly dir: string
+  /** A key that the cache derives its own from. */
+  readonly key: Uint8Array
+  /** Bytes on disk at most; 0 keeps nothing. */
+  readonly limit: number
+  readonly log: Log
+}
+
+export class BlockCache {
+  readonly limit: number
+  readonly #dir: string
+  readonly #key: Uint8Array
+  readonly #log: Log
+  readonly #lru: Lru
+  readonly #opened = new LRUCache<string, Buffer>({
+    maxSize: OPENED,
+    sizeCalculation: unit => unit.length || 1,
+  })
+  readonly #writing = new Map<string, { data: Buffer; done: Promise<void> }>()
+  #reserved = 0
+  #space = { checked: 0, low: false, full: false }
+
+  private constructor({ dir, key, limit, log }: CacheOptions) {
+    this.#dir = dir
+    this.#key = key
+    this.limit = limit
+    this.#log = log
+    this.#lru = new Lru(limit)
+  }
+
+  /** Opens the cache in `dir`, which must be new or its own; what it holds is found again in the background. */
+  static async open(options: CacheOptions): Promise<BlockCache> {
+    const { dir, key, log } = options
+    await mkdir(dir, { recursive: true, mode: 0o700 })
+    const owner = keyedHash(key, 'owner', 16).toString('hex')
+    const ownerFile = join(dir, 'owner')
+    const found = await readFile(ownerFile, 'utf8').catch(() => null)
+    if (found === null) {
+      const files = await readdir(dir)
+      if (files.length > 0)
+        throw new FsError(
+          'EEXIST',
+          `the cache directory ${dir} holds other files; name another with --cache-dir`,
+        )
+      await writeFile(ownerFile, owner, { mode: 0o600 })
+    } else if (found !== owner) {
+      throw new FsError(
+        'EACCES',
+        `the cache directory ${dir} belongs to another root; name another with --cache-dir`,
+      )
+    }
+    const cache = new BlockCache(options)
+    void cache.#scan().catch((err: unknown) => log.warn({ err }, 'the cache directory could not be read'))
+    return cache
+  }
+
+  /** Bytes on disk. */
+  get bytes(): number {
+    return this.#lru.bytes
+  }
+
+  has(content: Content, block: number): boolean {
+    const name = nameOf(content, block)
+    return this.#lru.has(name) || this.#writing.has(name)
+  }
+
+  /** Bytes `from`–`to` of a block, in pieces; null when they are not here, or not any more. */
+  async read(content: Content, block: number, from: number, to: number): Promise<Buffer[] | null> {
+    const name = nameOf(content, block)
+    const writing = this.#writing.get(name)
+    if (writing) return [writing.data.subarray(from, to)]
+    const first = Math.floor(from / UNIT)
+    const last = Math.floor((to - 1) / UNIT)
+    let units = this.#remembered(name, first, last)
+    if (!units) {
+      if (!this.#lru.has(name)) return null
+      units = await this.#load(content, name, first, last)
+      if (!units) return null
+    }
+    this.#lru.touch(name)
+    units[units.length - 1] = units.at(-1)!.subarray(0, to - last * UNIT)
+    units[0] = units[0]!.subarray(from - first * UNIT)
+    return units
+  }
+
+  /** Room for a block that is about to be fetched; false when there is none and it will not be kept. */
+  async reserve(bytes: number): Promise<boolean> {
+    const size = onDisk(bytes)
+    if (size > this.limit) return false
+    await this.#checkSpace()
+    if (this.#space.full) return false
+    this.#reserved += size
+    if (this.#lru.bytes + this.#reserved > this.limit || this.#space.low) this.#evict()
+    return true
+  }
+
+  /** Gives back a reservation whose block did not come. */
+  unreserve(bytes: number): void {
+    this.#reserved -= onDisk(bytes)
+  }
+
+  /** Keeps a block for which room was reserved. It can be read at once. */
+  put(content: Content, block: number, data: Buffer): void {
+    const name = nameOf(content, block)
+    if (this.has(content, block)) {
+      this.unreserve(data.length)
+      return
+    }
+    const done = this.#store(content, name, data)
+      .catch((err: unknown) => this.#log.warn({ err }, 'a block could not be cached'))
+      .finally(() => {
+        this.#writing.delete(name)
+        this.unreserve(data.length)
+      })
+    this.#writing.set(name, { data, done })
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#writing.values()].map(({ done }) => done))
+  }
+
+  async #store(content: Content, name: string, data: Buffer): Promise<void> {
+    const header = Buffer.concat([MAGIC, randomBytes(8), Buffer.alloc(4)])
+    header.writeUInt32BE(data.length, 12)
+    const key = this.#contentKey(content)
+    const parts: Buffer[] = [header]
+    for (let at = 0, unit = 0; at < data.length; at += UNIT, unit++) {
+      const plain = data.subarray(at, at + UNIT)
+      const cipher = createCipheriv('aes-256-gcm', key, nonceOf(header, unit)).setAAD(Buffer.from(name))
+      parts.push(cipher.update(plain), cipher.final(), cipher.getAuthTag())
+      // Reading a block is mostly followed by reading it again.
+      // A copy: a piece of the block would keep all of it in memory.
+      this.#opened.set(`${name}/${unit}`, Buffer.from(plain))
+    }
+    const temporary = join(this.#dir, `tmp-${process.pid}-${name}`)
+    const file = await open(temporary, 'w', 0o600)
+    try {
+      await file.writev(parts)
+    } finally {
+      await file.close()
+    }
+    await mkdir(join(this.#dir, name.slice(0, 2)), { recursive: true, mode: 0o700 })
+    await rename(temporary, this.#path(name)).catch(async (err: unknown) => {
+      await rm(temporary, { force: true })
+      throw err
+    })
+    this.#lru.add(name, onDisk(data.length))
+  }
+
+  #remembered(name: string, first: number, last: number): Buffer[] | null {
+    const units: Buffer[] = []
+    for (let unit = first; unit <= last; unit++) {
+      const opened = this.#opened.get(`${name}/${unit}`)
+      if (!opened) return null
+      units.push(opened)
+    }
+    return units
+  }
+
+  async #load(content: Content, name: string, first: number, last: number): Promise<Buffer[] | null> {
+    try {
+      return await this.#openUnits(content, name, first, last)
+    } catch (err) {
+      this.#log.warn(
+        { block: name, error: String(err) },
+        'a cached block is damaged or gone; it is fetched again',
+      )
+      this.#drop(name)
+      return null
+    }
+  }
+
+  async #openUnits(content: Content, name: string, first: number, last: number): Promise<Buffer[]> {
+    const sealed = Buffer.allocUnsafe((last - first + 1) * (UNIT + TAG))
+    const header = Buffer.allocUnsafe(HEADER)
+    const file = await open(this.#path(name), 'r')
+    let got: number
+    try {
+      const [head, body] = await Promise.all([
+        file.read(header, 0, HEADER, 0),
+        file.read(sealed, 0, sealed.length, HEADER + first * (UNIT + TAG)),
+      ])
+      if (head.bytesRead < HEADER || !header.subarray(0, 4).equals(MAGIC)) throw new Error('not a block')
+      got = body.bytesRead
+    } finally {
+      await file.close()
+    }
+    const length = header.readUInt32BE(12)
+    const key = this.#contentKey(content)
+    const units: Buffer[] = []
+    for (let unit = first, at = 0; unit <= last; unit++, at += UNIT + TAG) {
+      const size = Math.min(UNIT, length - unit * UNIT)
+      if (size <= 0 || at + size + TAG > got) throw new Error('a block that is too short')
+      const decipher = createDecipheriv('aes-256-gcm', key, nonceOf(header, unit)).setAAD(Buffer.from(name))
+      decipher.setAuthTag(sealed.subarray(at + size, at + size + TAG))
+      const plain = decipher.update(sealed.subarray(at, at + size))
+      decipher.final()
+      this.#opened.set(`${name}/${unit}`, plain)
+      units.push(plain)
+    }
+    return units
+  }
+
+  #contentKey(content: Content): Buffer {
+    return derive(this.#key, Buffer.alloc(0), `content ${content.key}`)
+  }
+
+  #path(name: string): string {
+    return join(this.#dir, name.slice(0, 2), name)
+  }
+
+  #drop(name: string): void {
+    this.#lru.delete(name)
+    unlink(this.#path(name)).catch((err: NodeJS.ErrnoException) => {
+      if (err.code !== 'ENOENT') this.#log.warn({ err }, 'a cached block could not be removed')
+    })
+  }
+
+  /** From the limit down to nine tenths of it, or by 64 MiB when the disk is short. */
+  #evict(): void {
+    const target = this.#space.low
+      ? Math.min(this.#lru.bytes - (64 << 20), this.limit * 0.9)
+      : this.limit * 0.9
+    while (this.#lru.bytes + this.#reserved > target) {
+      const oldest = this.#lru.oldest()
+      if (oldest === undefined) break
+      this.#drop(oldest)
+    }
+    this.#space.checked = 0
+  }
+
+  async #checkSpace(): Promise<void> {
+    if (Date.now() - this.#space.checked < 1000) return
+    this.#space.checked = Date.now()
+    const { bavail, blocks, bsize } = await statfs(this.#dir)
+    const floor = Math.max(blocks * bsize * FLOOR_SHARE, Math.min(FLOOR_BYTES, blocks * bsize * 0.1))
+    const free = bavail * bsize
+    this.#space.low = free < floor
+    this.#space.full = free < floor / 2
+  }
+
+  async #scan(): Promise<void> {
+    const found: { name: string; bytes: number; time: number }[] = []
+    for (const entry of await readdir(this.#dir)) {
+      if (entry.startsWith('tmp-') && !entry.startsWith(`tmp-${process.pid}-`))
+        await rm(join(this.#dir, entry), { force: true })
+      if (!/^[0-9a-f]{2}$/.test(entry)) continue
+      for (const name of await readdir(join(this.#dir, entry))) {
+        if (this.#lru.has(name)) continue
+        const info = await stat(join(this.#dir, entry, name)).catch(() => null)
+        if (info) found.push({ name, bytes: onDisk(info.size), time: info.mtimeMs })
+      }
+    }
+    found.sort((a, b) => a.time - b.time)
+    for (const { name, bytes, time } of found) if (!this.#lru.has(name)) this.#lru.add(name, bytes, time)
+    if (this.#lru.bytes > this.limit) this.#evict()
+  }
+}
+
+const nameOf = (content: Content, block: number): string => `${content.key}.${block}`
+
+/** What a file of so many bytes takes, its inode included. */
+const onDisk = (bytes: number): number => Math.ceil(bytes / 4096) * 4096 + 4096
+
+function nonceOf(header: Buffer, unit: number): Buffer {
+  const nonce = Buffer.allocUnsafe(12)
+  header.copy(nonce, 0, 4, 12)
+  nonce.writeUInt32BE(unit, 8)
+  return nonce
+}
