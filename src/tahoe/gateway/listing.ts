@@ -1,0 +1,109 @@
+// A directory as the node prints it, believed only when it is whole, well formed and
+// about the directory that was asked for.
+//
+// It is listed with the cap we were given: a listing by the read cap would not queue
+// behind writes in the node, but its children could not write. Who only wants to look
+// passes `dir.readonly()`.
+
+import { FsError } from '../../errors.ts'
+import { type Cap, carryCap, parseCap, unknownCap } from '../cap.ts'
+import type { Child, Listing, Metadata, Waiting } from '../grid.ts'
+import type { Node } from './node.ts'
+import { garbage } from './trouble.ts'
+import { capPath } from './url.ts'
+
+/** About half a million children. */
+const LISTING_MAX = 256 << 20
+
+type Json = { readonly [key: string]: unknown }
+
+export async function list(node: Node, dir: Cap, { signal }: Waiting = {}): Promise<Listing> {
+  const what = `list ${dir}`
+  mustBeDirectory(dir, what)
+  const path = capPath(dir, { query: 't=json' })
+  const body = await node.want({ method: 'GET', path, what, limit: LISTING_MAX, signal })
+  return readListing(body.toString(), dir, what)
+}
+
+export function mustBeDirectory(dir: Cap, what: string): void {
+  if (dir.type !== 'directory') throw new FsError('ENOTDIR', what)
+  if (dir.authority === 'verify') throw new FsError('EACCES', `${what}: a verify cap cannot read`)
+}
+
+export function readListing(text: string, dir: Cap, what: string): Listing {
+  const [type, about] = pair(parseJson(text, what), what)
+  // A node that cannot make sense of the cap says so in this way, and with status 200.
+  if (type !== 'dirnode') throw garbage(what, 'the node does not call it a directory')
+  if (about.ro_uri !== dir.readonly().uri()) throw garbage(what, 'the node listed another directory')
+  const given = about.children
+  if (!isObject(given)) throw garbage(what, 'a listing without children')
+  const children = new Map<string, Child>()
+  for (const name of Object.keys(given)) children.set(name, readChild(given[name], what))
+  return { children, writable: dir.authority === 'write' && dir.mutable && typeof about.rw_uri === 'string' }
+}
+
+function readChild(value: unknown, what: string): Child {
+  const [type, about] = pair(value, what)
+  const { rw_uri: rw = null, ro_uri: ro = null, metadata = {} } = about
+  if (!isTextOrNull(rw) || !isTextOrNull(ro) || !isObject(metadata))
+    throw garbage(what, 'a child out of shape')
+  return { cap: childCap(type, rw, ro), metadata: metadata as Metadata }
+}
+
+/** The strongest cap of the two slots. What we cannot read is carried, and does not spoil the listing. */
+function childCap(type: string, rw: string | null, ro: string | null): Cap {
+  if (type === 'unknown') return unknownCap(rw, ro)
+  if (rw === null) return carryCap(ro ?? '')
+  const cap = carryCap(rw)
+  return cap.kind === 'unknown' ? unknownCap(rw, ro) : cap
+}
+
+/** The child as the node takes it in set_children and mkdir-with-children. */
+export function writeChild({ cap, metadata }: Child, what: string): [string, Json] {
+  const [rw, ro] = [cap.uri(), cap.readonly().uri()]
+  // An unknown needs what stood in its read-only slot: the node does not trust what it cannot read.
+  if (ro === '' || cap.authority === 'verify') throw new FsError('EINVAL', `${what}: ${cap} cannot be linked`)
+  const type = { file: 'filenode', directory: 'dirnode', unknown: 'unknown' }[cap.type]
+  return [type, cap.authority === 'write' ? { rw_uri: rw, ro_uri: ro, metadata } : { ro_uri: ro, metadata }]
+}
+
+/** A cap as the whole of an answer. */
+export function readCap(body: Buffer, what: string): Cap {
+  try {
+    return parseCap(body.toString('latin1').trim())
+  } catch {
+    throw garbage(what, 'the node answered something that is no cap')
+  }
+}
+
+export function parseJson(text: string, what: string): unknown {
+  try {
+    return JSON.parse(text, longNumbers.test(text) ? keepLong : undefined)
+  } catch {
+    throw garbage(what, 'the answer is not JSON, or not all of it')
+  }
+}
+
+// Others may keep whole nanoseconds in their metadata. Such numbers stay as they are
+// written; looking at each number costs time, so that is done only where there are any.
+const longNumbers = /[[:,]\s*-?\d{16,}\s*[,}\]]/
+
+type RawJson = { rawJSON(text: string): unknown }
+
+function keepLong(_key: string, value: unknown, context?: { source?: string }): unknown {
+  if (typeof value !== 'number' || Number.isSafeInteger(value)) return value
+  const source = context?.source ?? ''
+  return /^-?\d+$/.test(source) ? (JSON as unknown as RawJson).rawJSON(source) : value
+}
+
+export const isObject = (value: unknown): value is Json =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+const isTextOrNull = (value: unknown): value is string | null => value === null || typeof value === 'string'
+
+function pair(value: unknown, what: string): [string, Json] {
+  if (!Array.isArray(value) || value.length !== 2) throw garbage(what, 'a listing out of shape')
+  const [type, about] = value as unknown[]
+  if (typeof type !== 'string' || !isObject(about)) throw garbage(what, 'a listing out of shape')
+  return [type, about]
+}

@@ -1,0 +1,107 @@
+// Tests over a real Tahoe node: one node for all test files of an ava run.
+
+import { randomBytes } from 'node:crypto'
+import { readFile, rm, writeFile } from 'node:fs/promises'
+import type { ExecutionContext } from 'ava'
+import { type Cap, parseCap } from '../../src/tahoe/cap.ts'
+import { shareFiles, whyNoTahoe } from './tahoe-node.ts'
+
+export { startTahoe, type TahoeNode, whyNoTahoe } from './tahoe-node.ts'
+
+export type SharedNode = {
+  readonly url: string
+  readonly dir: string
+  readonly storage: string
+  readonly pid: number
+}
+
+let asked: Promise<SharedNode> | null = null
+
+async function ask(): Promise<SharedNode> {
+  const { registerSharedWorker } = await import('ava/plugin') // not outside ava: the rest is for everybody
+  const worker = registerSharedWorker({
+    filename: new URL('./tahoe-worker.ts', import.meta.url),
+    supportedProtocols: ['ava-4'],
+  })
+  await worker.available
+  for await (const answer of worker.publish('start').replies()) {
+    const node = answer.data as SharedNode | { failed: string }
+    if ('failed' in node) throw new Error(node.failed)
+    return node
+  }
+  throw new Error('the worker that holds the Tahoe node did not answer')
+}
+
+/** The node that all test files of this run share. */
+export const sharedTahoe = (): Promise<SharedNode> => (asked ??= ask())
+
+/**
+ * The shared node, or null where Tahoe is not installed: then the test says so and
+ * passes, except with CI=true, where it fails.
+ */
+export async function tahoeFor(t: ExecutionContext): Promise<SharedNode | null> {
+  t.timeout(120_000) // the first to ask waits for the node to start
+  const why = whyNoTahoe()
+  if (why === null) return await sharedTahoe()
+  if (process.env.CI === 'true') t.fail(why)
+  else t.pass()
+  t.log(`skipped: ${why}`)
+  return null
+}
+
+/** Bytes that no test has stored before. */
+export const fresh = (size: number): Buffer => randomBytes(size)
+
+/** A request to the node's web API as it stands; the answer's text, or an error with its status. */
+export async function web(
+  node: { url: string },
+  method: string,
+  path: string,
+  body?: string | Uint8Array,
+): Promise<string> {
+  const init = body === undefined ? { method } : { method, body: body as string }
+  const answer = await fetch(node.url.replace(/\/$/, '') + path, init)
+  const text = await answer.text()
+  if (!answer.ok) throw new Error(`${method} answered ${answer.status}`)
+  return text
+}
+
+/** Content stored past our own gateway. */
+export const put = async (node: { url: string }, body: Uint8Array, query = ''): Promise<Cap> =>
+  parseCap((await web(node, 'PUT', `/uri${query}`, body)).trim())
+
+export type Tree = { readonly [name: string]: Uint8Array | string | Tree | Cap }
+
+/** A directory with files, directories and given caps below it, made past our own gateway. */
+export async function makeTree(node: { url: string }, tree: Tree): Promise<Cap> {
+  const children: Record<string, unknown> = {}
+  for (const [name, what] of Object.entries(tree)) {
+    if (typeof what === 'string' || what instanceof Uint8Array) {
+      children[name] = ['filenode', { ro_uri: (await put(node, Buffer.from(what))).uri(), metadata: {} }]
+    } else {
+      const cap = isCap(what) ? what : await makeTree(node, what)
+      const kind = cap.type === 'directory' ? 'dirnode' : 'filenode'
+      children[name] = [kind, { [cap.authority === 'write' ? 'rw_uri' : 'ro_uri']: cap.uri(), metadata: {} }]
+    }
+  }
+  const text = await web(node, 'POST', '/uri?t=mkdir-with-children', JSON.stringify(children))
+  return parseCap(text.trim())
+}
+
+const isCap = (what: Tree | Cap): what is Cap => typeof what.uri === 'function'
+
+/** Takes every share of it from the grid. */
+export async function loseShares(node: SharedNode, cap: Cap): Promise<void> {
+  for (const file of await shareFiles(node.storage, cap.storageIndex!)) await rm(file)
+}
+
+/** Flips one byte of every share at `offset` of its data (share file headers not counted). */
+export async function corruptShares(node: SharedNode, cap: Cap, offset: number): Promise<void> {
+  const SHARE_FILE_HEADER = 12
+  for (const file of await shareFiles(node.storage, cap.storageIndex!)) {
+    const bytes = await readFile(file)
+    const at = SHARE_FILE_HEADER + offset
+    bytes[at] = bytes[at]! ^ 0xff
+    await writeFile(file, bytes)
+  }
+}
