@@ -4,8 +4,8 @@
 
 import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
-import { constants } from 'node:fs'
-import { copyFile, mkdtemp, open, rm } from 'node:fs/promises'
+import { constants, rmSync } from 'node:fs'
+import { copyFile, mkdtemp, open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -61,7 +61,6 @@ export class Guest implements AsyncDisposable {
   readonly #line: Duplex
   readonly #on: NonNullable<GuestOptions['on']>
   readonly #started = performance.now()
-  readonly #clean: () => Promise<void>
   #bootMs = 0
   #running = 'booting'
   #status: number | null = null
@@ -69,22 +68,27 @@ export class Guest implements AsyncDisposable {
   #ended = false
   #console = ''
 
-  constructor(qemu: ChildProcess, options: GuestOptions, clean: () => Promise<void>) {
+  constructor(qemu: ChildProcess, options: GuestOptions, clean: () => void) {
     this.#qemu = qemu
     this.#on = options.on ?? {}
-    this.#clean = clean
     this.#line = qemu.stdio[3] as Duplex
     for (const stream of [qemu.stdout!, qemu.stderr!]) {
       stream.setEncoding('utf8').on('data', (text: string) => {
         this.#console = (this.#console + text).slice(-64 * 1024)
       })
     }
-    createInterface({ input: this.#line }).on('line', line => this.#hear(line))
-    this.#line.on('error', () => {}) // QEMU's end says more than a reset of its line
+    // Errors of the line are QEMU's end, and that has its own word.
+    this.#line.on('error', () => {})
+    createInterface({ input: this.#line })
+      .on('line', line => this.#hear(line))
+      .on('error', () => {})
 
     const timer = setTimeout(() => this.#kill(`took longer than ${options.timeoutMs} ms`), options.timeoutMs)
     const abort = (): void => this.#kill('was aborted')
-    const exit = (): void => void qemu.kill('SIGKILL')
+    const exit = (): void => {
+      qemu.kill('SIGKILL')
+      clean()
+    }
     options.signal?.addEventListener('abort', abort)
     process.on('exit', exit)
     const ended = Promise.withResolvers<Outcome>()
@@ -100,7 +104,7 @@ export class Guest implements AsyncDisposable {
     }
     qemu.on('error', error => end(`did not start: ${error.message}`))
     qemu.on('close', (code, signal) => end(`ended by itself (${signal ?? code})`))
-    this.done = ended.promise.finally(() => this.#clean())
+    this.done = ended.promise.finally(clean)
     this.done.catch(() => {}) // whoever waits for a verdict is told; nobody has to wait for the end
     if (options.signal?.aborted) abort()
   }
@@ -207,14 +211,14 @@ export class Guest implements AsyncDisposable {
 export async function bootGuest(options: GuestOptions): Promise<Guest> {
   const dir = await mkdtemp(join(tmpdir(), 'guest-'))
   const initrd = join(dir, 'initrd')
-  const clean = (): Promise<void> => rm(dir, { recursive: true, force: true })
+  const clean = (): void => rmSync(dir, { recursive: true, force: true })
   try {
     await copyFile(options.initramfs, initrd, constants.COPYFILE_FICLONE)
     await using file = await open(initrd, 'a')
     await appendArchive(file, job(options))
     return new Guest(qemu(initrd, await kernelImage(), options), options, clean)
   } catch (error) {
-    await clean()
+    clean()
     throw error
   }
 }

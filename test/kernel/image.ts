@@ -18,8 +18,12 @@ const images = join(checkout, 'build/guest-images')
 /** Loaded by /init in this order, each after what it needs. */
 const modules = ['virtio_pci', 'virtio_net', 'nfsv3']
 
-/** The programs that judge us are the ones people have: util-linux, coreutils, GNU tar, git. The rest is busybox. */
+/**
+ * The programs that judge us are the ones people have: util-linux, coreutils, GNU tar, git. The rest is busybox.
+ * The shell must not be: Debian's busybox prefers its own programs to those in PATH, in sh, env, xargs and timeout.
+ */
 const programs = [
+  'bin/dash',
   'sbin/mount.nfs',
   'bin/mount',
   'bin/umount',
@@ -34,17 +38,24 @@ const programs = [
   'bin/sync',
   'bin/tar',
   'bin/touch',
+  'usr/bin/base64',
   'usr/bin/cmp',
   'usr/bin/diff',
   'usr/bin/du',
+  'usr/bin/env',
   'usr/bin/find',
   'usr/bin/flock',
   'usr/bin/git',
   'usr/bin/rsync',
+  'usr/bin/setsid',
   'usr/bin/sha256sum',
   'usr/bin/sqlite3',
   'usr/bin/stat',
+  'usr/bin/tail',
+  'usr/bin/timeout',
   'usr/bin/truncate',
+  'usr/bin/wc',
+  'usr/bin/xargs',
 ]
 
 const etc = {
@@ -114,6 +125,7 @@ async function contents(options: ImageOptions): Promise<Entries> {
   for (const applet of (await run(busybox, ['--list'])).split('\n')) {
     if (applet && applet !== 'busybox') all.set(`usr/bin/${applet}`, { kind: 'symlink', target: 'busybox' })
   }
+  all.set('usr/bin/sh', { kind: 'symlink', target: 'dash' })
   const real = programs.map(program => join(root, program))
   for (const program of real) all.set(merged(program), { kind: 'copy', mode: 0o755, from: program })
   // git runs itself under other names; the dashed ones it needs here are itself.

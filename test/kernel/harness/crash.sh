@@ -1,0 +1,3 @@
+echo 1 >/proc/sys/kernel/sysrq
+echo c >/proc/sysrq-trigger
+sleep 60

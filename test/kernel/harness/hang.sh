@@ -1,0 +1,1 @@
+check 'one that sleeps' sleep 1000

@@ -1,0 +1,1 @@
+check 'the only one' true

@@ -1,0 +1,72 @@
+// One guest, one script, one ava test for each `check 'sentence'` in it: a check that fails,
+// or that the script never came to, is a failing test of that name.
+
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { TestFn } from 'ava'
+import type { GuestOptions } from './guest.ts'
+import { bootGuest, buildInitramfs, type Guest, whatIsMissing } from './guest.ts'
+import { checkout, type ImageOptions } from './image.ts'
+
+export type World = Pick<GuestOptions, 'env' | 'files' | 'on'>
+
+export type Suite = {
+  readonly script: string
+  readonly image?: ImageOptions
+  readonly memoryMb: number
+  readonly cpus?: number
+  readonly timeoutMs: number
+  /** What the guest meets: starts it, and hands its end to `teardown`. */
+  readonly world: (teardown: (end: () => Promise<void>) => void) => Promise<World>
+}
+
+/** The checks of a script, in its order. Only literal names in single quotes at the start of a line count. */
+export const checksIn = (script: string): string[] =>
+  [...readFileSync(join(checkout, script), 'utf8').matchAll(/^check '([^']+)'/gm)].map(match => match[1]!)
+
+export async function judged(test: TestFn, title: string, suite: Suite): Promise<void> {
+  const missing = await whatIsMissing()
+  const names = checksIn(suite.script)
+  if (missing !== null) {
+    if (process.env['CI'] === 'true') test(`${title}: a guest can run`, t => t.fail(missing))
+    else for (const name of names) test.skip(`${title}: ${name} (${missing})`, t => t.fail())
+    return
+  }
+
+  const ends: (() => Promise<void>)[] = []
+  let guest: Guest | undefined
+  const { timeoutMs } = suite
+  test.before(async t => {
+    t.timeout(timeoutMs)
+    const [initramfs, world] = await Promise.all([
+      buildInitramfs(suite.image),
+      suite.world(end => void ends.push(end)),
+    ])
+    const { script, memoryMb, cpus = 1 } = suite
+    guest = await bootGuest({ initramfs, script, memoryMb, cpus, timeoutMs, ...world })
+  })
+  test.after.always(async () => {
+    await guest?.stop()
+    for (const end of ends.reverse()) await end()
+  })
+
+  for (const name of names) {
+    test.serial(`${title}: ${name}`, async t => {
+      t.timeout(timeoutMs)
+      const verdict = await guest!.verdict(name)
+      t.true(verdict.ok, verdict.output)
+      t.log(`${verdict.ms} ms`)
+    })
+  }
+  test.serial(`${title}: the guest ends by itself`, async t => {
+    t.timeout(timeoutMs)
+    const { status, checks, notes, bootMs, totalMs } = await guest!.done
+    t.is(status, 0)
+    t.deepEqual(
+      checks.map(check => check.name),
+      names,
+    )
+    t.log(`booted after ${Math.round(bootMs)} ms, ended after ${Math.round(totalMs)} ms`)
+    for (const [what, value] of notes) t.log(`${what}: ${value}`)
+  })
+}
