@@ -1,0 +1,20 @@
+// `tahoe-nfs serve`: serve only, and say how to mount it.
+
+import type { Command } from 'commander'
+import { logger } from '../logging.ts'
+import { mountCommand } from '../mountpoint.ts'
+import { start } from '../server.ts'
+import { type Options, settle, withOptions } from '../settings.ts'
+import { untilEnd } from '../signals.ts'
+
+export const serve = (program: Command): Command =>
+  withOptions(program.command('serve'))
+    .description('serve only, in the foreground; prints the command that mounts it')
+    .action(async (options: Options) => {
+      const { settings } = await settle(options)
+      const running = await start(settings, null, logger(settings.logLevel))
+      console.log(`serving ${running.host}:${running.port} (read-only); mount it with`)
+      console.log(`  ${mountCommand(running, 'MOUNTPOINT')}`)
+      await untilEnd(running)
+      await running.close()
+    })

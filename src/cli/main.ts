@@ -1,0 +1,45 @@
+// The command line.
+
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError } from 'commander'
+import { FsError } from '../errors.ts'
+import { doctor } from './commands/doctor.ts'
+import { daemon, mount } from './commands/mount.ts'
+import { serve } from './commands/serve.ts'
+import { status } from './commands/status.ts'
+import { umount } from './commands/umount.ts'
+import { FAILED, USED_WRONGLY, Wrong } from './wrong.ts'
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string
+}
+
+const program = new Command('tahoe-nfs')
+  .description('A Tahoe-LAFS grid as an ordinary folder')
+  .version(version)
+  .exitOverride()
+  .configureOutput({ writeErr: text => process.stderr.write(text.replace(/^error: /, 'tahoe-nfs: ')) })
+  .addHelpText(
+    'after',
+    `
+Exit codes: 0 done, 1 failed, 2 used wrongly.
+Limitations of this version: mounts are read-only; the grid is a running Tahoe-LAFS node.`,
+  )
+for (const add of [mount, umount, serve, status, doctor, daemon]) add(program)
+
+try {
+  await program.parseAsync()
+} catch (err) {
+  process.exitCode = complain(err)
+}
+
+/** One line for what a user can mend; a stack for what only we can. */
+function complain(err: unknown): number {
+  if (err instanceof CommanderError) return err.exitCode === 0 ? 0 : USED_WRONGLY
+  if (err instanceof Wrong || err instanceof FsError) {
+    console.error(`tahoe-nfs: ${err.message}`)
+    return err instanceof Wrong ? err.exitCode : FAILED
+  }
+  console.error(err)
+  return FAILED
+}

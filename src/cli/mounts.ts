@@ -1,0 +1,58 @@
+// The mounts of this machine, read from where the kernel lists them: a mount whose server
+// is gone must not be touched, or whoever touches it hangs. Mounting itself is the script's.
+
+import { execFile } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { Wrong } from './wrong.ts'
+
+const run = promisify(execFile)
+
+export const script = join(import.meta.dirname, '../../scripts/mount-nfs.sh')
+
+export type Mount = {
+  readonly mountpoint: string
+  readonly type: string
+  /** The port an NFS mount points at; null for others, and where the system does not tell. */
+  readonly port: number | null
+}
+
+export async function mounts(): Promise<Mount[]> {
+  if (process.platform === 'linux') return parseMountinfo(await readFile('/proc/self/mountinfo', 'utf8'))
+  const { stdout } = await run('mount', [])
+  return stdout.split('\n').flatMap(line => {
+    const [, mountpoint, type] = /^.* on (.*) \((\w+)/.exec(line) ?? []
+    return mountpoint && type ? [{ mountpoint, type, port: null }] : []
+  })
+}
+
+/** proc(5): ID parent major:minor root mountpoint options [tags] - type source superoptions */
+export const parseMountinfo = (text: string): Mount[] =>
+  text.split('\n').flatMap(line => {
+    const [before, after] = line.split(' - ', 2)
+    const mountpoint = before?.split(' ')[4]
+    const [type, , options] = after?.split(' ') ?? []
+    if (!mountpoint || !type) return []
+    const port = type.startsWith('nfs') ? /(?:^|,)port=(\d+)/.exec(options ?? '')?.[1] : undefined
+    return [{ mountpoint: plain(mountpoint), type, port: port === undefined ? null : Number(port) }]
+  })
+
+/** Blanks and backslashes stand as three octal digits there. */
+const plain = (path: string): string =>
+  path.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)))
+
+/** What is mounted at `path`, on top of what else may be. */
+export const mountAt = async (path: string): Promise<Mount | undefined> =>
+  (await mounts()).findLast(each => each.mountpoint === path)
+
+/** Runs the script; its one line of complaint becomes ours. */
+export async function mountScript(...args: string[]): Promise<string> {
+  try {
+    const { stdout } = await run('sh', [script, ...args])
+    return stdout.trim()
+  } catch (err) {
+    const { stderr = '', message } = err as { stderr?: string; message: string }
+    throw new Wrong(stderr.trim().replace(/^mount-nfs\.sh: /, '') || message)
+  }
+}

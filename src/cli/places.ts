@@ -1,0 +1,94 @@
+// Where things are kept, and which servers run: each leaves a note beside the states.
+
+import { createHmac } from 'node:crypto'
+import { mkdir, readdir, readFile, rm, statfs, writeFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { askControl } from '../control/client.ts'
+import type { Cap } from '../tahoe/cap.ts'
+
+const home = (variable: string, fallback: string): string => {
+  const set = process.env[variable]
+  return set?.startsWith('/') ? set : join(homedir(), fallback)
+}
+
+const stateHome = () => join(home('XDG_STATE_HOME', '.local/state'), 'tahoe-nfs')
+const cacheHome = () => join(home('XDG_CACHE_HOME', '.cache'), 'tahoe-nfs')
+
+/** One root, one name, that does not tell which. */
+const nameOf = (root: Cap): string =>
+  createHmac('sha256', 'tahoe-nfs/place/v1').update(root.uri()).digest('hex').slice(0, 32)
+
+export const defaultState = (root: Cap): string => join(stateHome(), nameOf(root))
+export const defaultCache = (root: Cap): string => join(cacheHome(), nameOf(root))
+
+/** A tenth of the file system that `dir` is, or will be, on; at most 10 GiB. */
+export async function defaultCacheSize(dir: string): Promise<number> {
+  for (let at = dir; ; at = dirname(at)) {
+    const found = await statfs(at).catch(() => null)
+    if (found) return Math.min(10 * 2 ** 30, Math.floor((found.blocks * found.bsize) / 10))
+    if (at === dirname(at)) return 2 ** 30
+  }
+}
+
+/** What a running server notes of itself. */
+export type Note = { readonly pid: number; readonly stateDir: string; readonly mountpoint: string | null }
+
+export const controlSocket = (stateDir: string): string => join(stateDir, 'control.sock')
+
+const notesDir = () => join(stateHome(), 'run')
+
+/** Notes that this process serves; the function it gives takes the note away. */
+export async function leaveNote(note: Note): Promise<() => Promise<void>> {
+  const file = join(notesDir(), `${note.pid}.json`)
+  await mkdir(notesDir(), { recursive: true, mode: 0o700 })
+  await writeFile(file, JSON.stringify(note), { mode: 0o600 })
+  return () => rm(file, { force: true })
+}
+
+/** A server that runs, and what it says of itself. */
+export type Found = { readonly socket: string; readonly status: Status }
+
+/** What `status` shows; `--json` prints it as it is. */
+export type Status = {
+  readonly pid: number
+  readonly frontend: 'nfs'
+  readonly mountpoint: string | null
+  readonly address: string
+  readonly grid: {
+    readonly kind: string
+    readonly url: string
+    readonly reachable: boolean
+    readonly since: string
+    readonly lastError: string
+  }
+  readonly state: string
+  readonly readOnly: boolean
+  readonly cache: { readonly bytes: number; readonly limit: number }
+  readonly pending: { readonly files: number; readonly bytes: number; readonly oldest: string | null }
+  readonly errors: readonly string[]
+  readonly calls: number
+  readonly memory: number
+}
+
+/** The servers that run, of this user; notes of those that are gone are removed. */
+export async function running(): Promise<Found[]> {
+  const found: Found[] = []
+  for (const name of await readdir(notesDir()).catch(() => [])) {
+    const file = join(notesDir(), name)
+    const text = await readFile(file, 'utf8').catch(() => null)
+    if (text === null) continue
+    const { stateDir } = JSON.parse(text) as Note
+    const server = await at(stateDir)
+    if (server) found.push(server)
+    else await rm(file, { force: true })
+  }
+  return found
+}
+
+/** The server of one state directory, or null when none runs. */
+export async function at(stateDir: string): Promise<Found | null> {
+  const socket = controlSocket(stateDir)
+  const status = (await askControl(socket, 'GET', '/status')) as Status | null
+  return status && { socket, status }
+}

@@ -1,0 +1,165 @@
+// What the options mean, settled before anything is touched.
+
+import { readFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { type Command, Option } from 'commander'
+import type { Cap } from '../tahoe/cap.ts'
+import { defaultCache, defaultCacheSize, defaultState } from './places.ts'
+import { readRoot } from './root.ts'
+import { USED_WRONGLY, Wrong } from './wrong.ts'
+
+/** The options of `serve` and `mount`, as commander gives them. */
+export type Options = {
+  grid?: string
+  nodeDirectory: string
+  root?: string
+  rootFile?: string
+  frontend: string
+  listen?: string
+  state?: string
+  cache: 'off' | 'load-once' | 'timed'
+  cacheDir?: string
+  cacheSize?: string
+  dirTtl: string
+  readOnly?: true
+  uid?: string
+  gid?: string
+  logLevel: string
+}
+
+/** Everything a server needs to know. It goes to the background process as a message, never as arguments. */
+export type Settings = {
+  readonly url: string
+  /** The text of the root cap. */
+  readonly root: string
+  readonly stateDir: string
+  readonly cacheDir: string
+  readonly cacheSize: number
+  /** Milliseconds; Infinity for `--cache load-once`. */
+  readonly ttl: number
+  readonly listen: { readonly host: string; readonly port: number } | null
+  readonly owner: { readonly uid: number; readonly gid: number }
+  readonly logLevel: string
+}
+
+export const withOptions = (command: Command): Command =>
+  command
+    .option(
+      '--grid GRID',
+      'gateway[:URL], a Tahoe-LAFS node (default: the one whose node.url is in the node directory)',
+    )
+    .option('--node-directory DIR', 'where node.url and private/aliases are', join(homedir(), '.tahoe'))
+    .option('--root ALIAS', 'the directory to serve, an alias in the node directory (default: tahoe)')
+    .option('--root-file FILE', 'the same, its cap in a file; - for standard input')
+    .addOption(new Option('--frontend KIND', 'how it is mounted').choices(['auto', 'nfs']).default('auto'))
+    .option('--listen HOST:PORT', 'where to listen, on loopback (default: a free port, kept for this root)')
+    .option('--state DIR', 'ids, names and listings, encrypted (default: in $XDG_STATE_HOME/tahoe-nfs)')
+    .addOption(
+      new Option(
+        '--cache POLICY',
+        'timed: directories are fresh for --dir-ttl; load-once: read once; off: nothing is kept',
+      )
+        .choices(['off', 'load-once', 'timed'])
+        .default('timed'),
+    )
+    .option('--cache-dir DIR', 'file content, encrypted (default: in $XDG_CACHE_HOME/tahoe-nfs)')
+    .option(
+      '--cache-size SIZE',
+      'bytes of file content to keep, as 500M or 10G (default: a tenth of the disk, at most 10G)',
+    )
+    .option('--dir-ttl SECONDS', 'how long a listing is fresh', '20')
+    .option('--read-only', 'refuse changes (this version always does)')
+    .option('--uid UID', 'whose files they are (default: yours; under sudo, the one who called it)')
+    .option('--gid GID', 'their group')
+    .addOption(
+      new Option('--log-level LEVEL', 'debug prints every call')
+        .choices(['debug', 'info', 'warn', 'error'])
+        .default('info'),
+    )
+
+export async function settle(options: Options): Promise<{ settings: Settings; root: Cap }> {
+  const url = await gatewayUrl(options)
+  const listen = options.listen === undefined ? null : address(options.listen)
+  const owner = ownerOf(options)
+  const ttl =
+    options.cache === 'off' ? 0 : options.cache === 'load-once' ? Infinity : seconds(options.dirTtl) * 1000
+  const wantedSize = options.cacheSize === undefined ? null : bytes(options.cacheSize)
+  const root = await readRoot(options)
+  const stateDir = resolve(options.state ?? defaultState(root))
+  const cacheDir = resolve(
+    options.cacheDir ?? (options.state === undefined ? defaultCache(root) : join(stateDir, 'cache')),
+  )
+  const cacheSize = options.cache === 'off' ? 0 : (wantedSize ?? (await defaultCacheSize(cacheDir)))
+  const settings = {
+    url,
+    root: root.uri(),
+    stateDir,
+    cacheDir,
+    cacheSize,
+    ttl,
+    listen,
+    owner,
+    logLevel: options.logLevel,
+  }
+  return { settings, root }
+}
+
+async function gatewayUrl({ grid, nodeDirectory }: Options): Promise<string> {
+  const [, kind, given] = /^(\w+)(?::(.+))?$/.exec(grid ?? 'gateway') ?? []
+  if (kind !== 'gateway')
+    throw new Wrong(
+      `--grid ${grid}: this version knows gateway[:URL], a running Tahoe-LAFS node`,
+      USED_WRONGLY,
+    )
+  if (given !== undefined) return given
+  const file = join(nodeDirectory, 'node.url')
+  const found = await readFile(file, 'utf8').catch(() => null)
+  if (found !== null) return found.trim()
+  throw new Wrong(
+    grid === undefined
+      ? `no grid: give --grid gateway:URL and --root-file FILE (there is no ${file} to begin with)`
+      : `--grid gateway: there is no ${file}; give gateway:URL, or --node-directory`,
+  )
+}
+
+function address(text: string): { host: string; port: number } {
+  const [, host, port] = /^(?:\[?([0-9a-f.:]+|localhost)\]?:)?(\d+)$/i.exec(text) ?? []
+  if (port === undefined || Number(port) > 65_535)
+    throw new Wrong(`--listen ${text}: give HOST:PORT, as 127.0.0.1:2049`, USED_WRONGLY)
+  const name = host === undefined || host === 'localhost' ? '127.0.0.1' : host
+  if (name !== '127.0.0.1' && name !== '::1')
+    throw new Wrong(
+      `--listen ${text}: only 127.0.0.1 and ::1 are served, for whoever reaches the port is trusted`,
+      USED_WRONGLY,
+    )
+  return { host: name, port: Number(port) }
+}
+
+function ownerOf(options: Options): { uid: number; gid: number } {
+  const pick = (given: string | undefined, sudo: string | undefined, own: number, what: string) => {
+    const text = given ?? (own === 0 ? sudo : undefined)
+    if (text === undefined) return own
+    if (!/^\d{1,10}$/.test(text) || Number(text) >= 2 ** 32 - 1)
+      throw new Wrong(`${what} ${text}: give a number`, USED_WRONGLY)
+    return Number(text)
+  }
+  return {
+    uid: pick(options.uid, process.env['SUDO_UID'], process.getuid?.() ?? 0, '--uid'),
+    gid: pick(options.gid, process.env['SUDO_GID'], process.getgid?.() ?? 0, '--gid'),
+  }
+}
+
+function seconds(text: string): number {
+  const value = Number(text.replace(/s$/, ''))
+  if (text.trim() === '' || !(value >= 0)) throw new Wrong(`--dir-ttl ${text}: give seconds`, USED_WRONGLY)
+  return value
+}
+
+const units: Record<string, number> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 }
+
+export function bytes(text: string): number {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?$/i.exec(text) ?? []
+  if (number === undefined) throw new Wrong(`--cache-size ${text}: give a size, as 500M or 10G`, USED_WRONGLY)
+  return Math.floor(Number(number) * units[unit!.toLowerCase()]!)
+}
