@@ -139,7 +139,8 @@ export async function faultyGateway(world: World): Promise<FaultyGateway> {
   async function reply(res: ServerResponse, right: Right, body: Buffer, complete: boolean): Promise<void> {
     const socket = res.socket
     if (socket === null || socket.destroyed) return
-    const headers = { 'Content-Type': 'text/plain', ...right.headers }
+    const given = { 'Content-Type': 'text/plain', ...right.headers }
+    const headers = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== '')) // '' leaves one out
     if (complete) res.writeHead(right.status, headers)
     else {
       const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
