@@ -70,7 +70,6 @@ complaints() {
 
 # mount_here [OPTION…]: the export at $MNT, by the project's own script.
 mount_here() {
-  mkdir -p "$MNT"
   sh /project/scripts/mount-nfs.sh mount "$@" "${HOST:-10.0.2.2}" "$PORT" "${EXPORT:-/}" "$MNT"
 }
 
