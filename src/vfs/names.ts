@@ -1,6 +1,6 @@
 // The names a grid allows and a file system cannot, shown so that they can be read and
-// found again: '/' as ␛2F, NUL as ␛00, a name '.' or '..' with ␛2E, ␛ itself as ␛␛
-// where it would be taken for one of these. Everything else is shown as it is.
+// found again: '/' as ␛2F, NUL as ␛00, a name '.' or '..' with ␛2E, the empty name as ␛~,
+// ␛ itself as ␛␛. Everything else is shown as it is.
 
 import { createHash } from 'node:crypto'
 

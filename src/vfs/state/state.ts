@@ -24,6 +24,8 @@ export class State {
   #writing: Group | null = null
   #next: Group | null = null
   #broken: Error | null = null
+  #closed: Promise<void> | null = null
+  readonly #gone: Promise<void>
 
   private constructor(dir: string, lock: DatabaseSync, reader: DatabaseSync, master: Buffer) {
     this.dir = dir
@@ -35,6 +37,12 @@ export class State {
     })
     this.#writer.on('message', (failure: string | null) => this.#written(failure))
     this.#writer.on('error', err => this.#written(`the writer thread died: ${err.message}`))
+    this.#gone = new Promise(resolve => {
+      this.#writer.on('exit', () => {
+        this.#written('the writer thread is gone')
+        resolve()
+      })
+    })
   }
 
   /**
@@ -49,7 +57,7 @@ export class State {
       const file = join(dir, 'state.db')
       const reader = new DatabaseSync(file, { readBigInts: true })
       try {
-        const master = openTables(reader, secret, dir)
+        const master = readTables(reader, secret, dir)
         await writeFile(join(dir, 'pid'), `${process.pid}\n`, { mode: 0o600 })
         return new State(dir, lock, reader, master)
       } catch (err) {
@@ -84,17 +92,22 @@ export class State {
     if (this.#broken) return Promise.reject(this.#broken)
     if (ops.length === 0) return Promise.resolve()
     this.#next ??= { ops: [], done: Promise.withResolvers() }
-    this.#next.ops.push(...ops)
+    for (const op of ops) this.#next.ops.push(op) // a large listing is more than a call can carry
     const { promise } = this.#next.done
     this.#write()
     return promise
   }
 
-  async close(): Promise<void> {
+  /** Waits for what is being written; what comes later is refused. */
+  close(): Promise<void> {
+    return (this.#closed ??= this.#end())
+  }
+
+  async #end(): Promise<void> {
     while (this.#writing || this.#next) await (this.#next ?? this.#writing)?.done.promise.catch(() => {})
-    const gone = new Promise(resolve => this.#writer.once('exit', resolve))
+    this.#broken ??= new FsError('EIO', `the state in ${this.dir} is closed`)
     this.#writer.postMessage('close')
-    await gone
+    await this.#gone
     this.#reader.close()
     this.#lock.close()
   }
@@ -116,7 +129,7 @@ export class State {
     const group = this.#writing
     this.#writing = null
     if (failure !== null) {
-      this.#broken = new FsError('EIO', `the state in ${this.dir} could not be written: ${failure}`)
+      this.#broken ??= new FsError('EIO', `the state in ${this.dir} could not be written: ${failure}`)
       group?.done.reject(this.#broken)
       this.#next?.done.reject(this.#broken)
       this.#next = null
@@ -129,8 +142,14 @@ export class State {
 
 /** Makes `dir`, or sees that it is a directory, ours, and nobody else's. It is never repaired. */
 async function ownDirectory(dir: string): Promise<void> {
-  await mkdir(dir, { recursive: true, mode: 0o700 })
-  const found = await lstat(dir)
+  const there = await lstat(dir).catch((err: NodeJS.ErrnoException) => {
+    if (err.code === 'ENOENT') return null
+    throw new FsError('EACCES', `the state directory ${dir} cannot be reached; name another with --state`, {
+      cause: err,
+    })
+  })
+  if (!there) await makeDirectory(dir)
+  const found = there ?? (await lstat(dir))
   if (!found.isDirectory())
     throw new FsError('ENOTDIR', `the state ${dir} is not a directory; name another with --state`)
   if (process.getuid && found.uid !== process.getuid())
@@ -151,6 +170,14 @@ async function ownDirectory(dir: string): Promise<void> {
     )
 }
 
+async function makeDirectory(dir: string): Promise<void> {
+  await mkdir(dir, { recursive: true, mode: 0o700 }).catch((err: unknown) => {
+    throw new FsError('EACCES', `the state directory ${dir} cannot be made; name another with --state`, {
+      cause: err,
+    })
+  })
+}
+
 /** The kernel's lock on a file of its own: it ends with the process, however that ends. */
 async function takeLock(dir: string): Promise<DatabaseSync> {
   const lock = new DatabaseSync(join(dir, 'lock'))
@@ -158,6 +185,8 @@ async function takeLock(dir: string): Promise<DatabaseSync> {
     lock.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
   } catch (err) {
     lock.close()
+    if ((err as { errcode?: number }).errcode !== SQLITE_BUSY)
+      throw new FsError('EIO', `the state in ${dir} is damaged; name another with --state`, { cause: err })
     const pid = await readFile(join(dir, 'pid'), 'utf8').catch(() => 'another process')
     throw new FsError(
       'EACCES',
@@ -168,6 +197,18 @@ async function takeLock(dir: string): Promise<DatabaseSync> {
     )
   }
   return lock
+}
+
+const SQLITE_BUSY = 5
+
+/** The master key; what is no database of ours says so in one line. */
+function readTables(db: DatabaseSync, secret: string, dir: string): Buffer {
+  try {
+    return openTables(db, secret, dir)
+  } catch (err) {
+    if (err instanceof FsError) throw err
+    throw new FsError('EIO', `the state in ${dir} is damaged; name another with --state`, { cause: err })
+  }
 }
 
 /** The master key of the tables in `db`, which are made when they are new. */

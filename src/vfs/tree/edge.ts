@@ -24,7 +24,7 @@ export function edgeAttrs({ cap, metadata }: Child): EdgeAttrs {
   const linked = seconds(link?.['linkmotime'])
   const ours = record(metadata['tahoe-nfs'])
   if (ours && ours['v'] === 1 && ours['of'] === capMark(cap)) {
-    const symlink = cap.type === 'file' && ours['type'] === 'symlink'
+    const symlink = ours['type'] === 'symlink' && mayBeTarget(cap)
     return {
       kind: cap.type === 'directory' ? 'directory' : symlink ? 'symlink' : 'file',
       mode: Number.isInteger(ours['mode']) ? (ours['mode'] as number) & 0o7777 : null,
@@ -39,6 +39,17 @@ export function edgeAttrs({ cap, metadata }: Child): EdgeAttrs {
     ctime: linked,
   }
 }
+
+/** A symlink is an immutable file of its target; one too long for a path is somebody's file. */
+const mayBeTarget = (cap: Cap): boolean =>
+  cap.type === 'file' &&
+  !cap.mutable &&
+  cap.authority === 'read' &&
+  cap.size !== null &&
+  cap.size <= TARGET_MAX
+
+/** The longest target that Linux and macOS follow. */
+const TARGET_MAX = 4096
 
 /**
  * An `mtime` as `tahoe backup` and SFTP leave it. The node keeps it when other content is

@@ -1,7 +1,7 @@
 // What a directory held when it was last listed: its edges in the order of their
 // cookies, found by name. It never changes; a later listing makes another.
 
-import { type Cap, parseCap } from '../../tahoe/cap.ts'
+import { type Cap, carryCap, unknownCap } from '../../tahoe/cap.ts'
 import type { Metadata } from '../../tahoe/grid.ts'
 import { marked, nameKey, shown } from '../names.ts'
 import type { FileId } from '../vfs.ts'
@@ -49,7 +49,7 @@ export class Snapshot {
 
   /** As it rests, to be sealed. */
   pack(): Buffer {
-    const rows = this.edges.map(e => [e.real, String(e.cookie), String(e.id), e.cap.uri(), e.metadata])
+    const rows = this.edges.map(e => [e.real, String(e.cookie), String(e.id), packCap(e.cap), e.metadata])
     return Buffer.from(JSON.stringify([String(this.next), rows]))
   }
 
@@ -64,12 +64,21 @@ export class Snapshot {
       name: names.show(real),
       cookie: BigInt(cookie),
       id: BigInt(id),
-      cap: parseCap(cap),
+      cap: unpackCap(cap),
       metadata,
     }))
     return new Snapshot(edges, BigInt(next))
   }
 }
+
+/** A cap's text; of an unknown, both its slots, for it may be linked again only with both. */
+type PackedCap = string | readonly [string, string]
+
+const packCap = (cap: Cap): PackedCap =>
+  cap.kind === 'unknown' && cap.authority === 'write' ? [cap.uri(), cap.readonly().uri()] : cap.uri()
+
+const unpackCap = (packed: PackedCap): Cap =>
+  typeof packed === 'string' ? carryCap(packed) : unknownCap(packed[0], packed[1] === '' ? null : packed[1])
 
 /** Gives each name of one directory the form it is shown in; two that are the same to a file system stay apart. */
 export class Names {
