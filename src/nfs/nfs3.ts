@@ -18,7 +18,7 @@ export const NFS_V3 = 3
 const NULL = plain({ name: 'NULL', args: nothing, res: nothing, handle: () => undefined })
 
 const procedures = [
-  () => NULL,
+  { of: () => NULL },
   GETATTR,
   SETATTR,
   LOOKUP,
@@ -44,5 +44,5 @@ const procedures = [
 
 export function nfs3(options: { vfs: Vfs; owner: { uid: number }; log: Log }): Program {
   const of: Export = { ...options, atWork: new Map() }
-  return { name: 'NFS', prog: NFS_PROGRAM, vers: NFS_V3, procedures: procedures.map(bind => bind(of)) }
+  return { name: 'NFS', prog: NFS_PROGRAM, vers: NFS_V3, procedures: procedures.map(each => each.of(of)) }
 }

@@ -58,10 +58,13 @@ export type Export = {
 
 type Outcome = { readonly status: Status; write(w: Writer): void }
 
-/** Makes a spec a procedure of one export. */
-export const procedure =
-  <A, R, F>(spec: Spec<A, R, F>) =>
-  (of: Export): Procedure => ({
+/** A procedure before it has an export; `spec` says its shapes. */
+export type Unbound<A, R, F> = { readonly spec: Spec<A, R, F>; of(of: Export): Procedure }
+
+/** Makes a spec a procedure of whichever export it is given. */
+export const procedure = <A, R, F>(spec: Spec<A, R, F>): Unbound<A, R, F> => ({
+  spec,
+  of: of => ({
     name: spec.name,
     fromHere: spec.fromHere ?? false,
     prepare(r) {
@@ -69,16 +72,15 @@ export const procedure =
       return {
         weight: spec.weight?.(args) ?? 0,
         async answer(call, w) {
-          const { status, write } = await (spec.changes
-            ? once(of, spec, args, call)
-            : run(of, spec, args, call))
+          const { status, write } = await (spec.changes ? once(of, spec, args, call) : run(of, spec, args, call))
           nfsstat3.write(w, status)
           write(w)
           return status
         },
       }
     },
-  })
+  }),
+})
 
 /** A resent call that meets the first one at work waits for its outcome; the file system knows the older ones. */
 function once<A, R, F>(of: Export, spec: Spec<A, R, F>, args: A, call: RpcCall): Promise<Outcome> {
