@@ -2,7 +2,8 @@
 # Lines are tab-separated: BOOTED, RUN name, CHECK ok|FAIL name ms output(base64), ASK what, DONE status.
 
 # check NAME COMMAND…: one verdict. The command runs in a subshell under `set -eu`, so that its
-# first failing command is the failure; what it prints is shown when it fails.
+# first failing command is the failure; what it prints is shown when it fails. It begins in $at,
+# or in the mount.
 check() {
   name=$1
   shift
@@ -10,7 +11,7 @@ check() {
   started=$(milliseconds)
   (
     set -eu
-    cd "${MNT:-/}"
+    cd "${at:-${MNT:-/}}"
     "$@"
   ) >/tmp/check.out 2>&1 </dev/null
   status=$?

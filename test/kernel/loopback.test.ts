@@ -1,0 +1,24 @@
+// Server and client in one guest: what only a loopback socket of the kernel's own shows.
+// The grid stays outside, a real node that the guest reaches at 10.0.2.2.
+
+import test from 'ava'
+import { sharedTahoe, whyNoTahoe } from '../support/tahoe.ts'
+import { fill } from './grid.ts'
+import { treeOf } from './image.ts'
+import { judged } from './suite.ts'
+
+await judged(test, 'loopback', {
+  script: 'test/kernel/loopback.sh',
+  image: { node: true },
+  memoryMb: 3072,
+  cpus: 2,
+  timeoutMs: 480_000,
+  missing: whyNoTahoe(),
+  async world() {
+    const node = await sharedTahoe()
+    const { files, env } = await fill(node, { crowd: false })
+    for (const path of ['src', 'bin', 'scripts', 'package.json'])
+      for (const [to, entry] of await treeOf(path)) files.set(to, entry)
+    return { env: { ...env, GATEWAY: node.url.replace('127.0.0.1', '10.0.2.2') }, files }
+  },
+})
