@@ -1,14 +1,14 @@
 // The file system over a grid, read-only so far: names and attributes from the tree,
 // bytes from the reader. It does not know its frontends.
 
-import { FsError } from '../errors.ts'
+import { codeOf, FsError } from '../errors.ts'
 import { type Log, silent } from '../log.ts'
 import type { Cap } from '../tahoe/cap.ts'
 import type { Grid } from '../tahoe/grid.ts'
 import { Asker, type Patience, type Reach, waitFor } from './ask.ts'
-import { NAME_MAX, nameKey } from './names.ts'
+import { NAME_MAX } from './names.ts'
 import { BlockCache } from './read/cache.ts'
-import { contentOf } from './read/content.ts'
+import { type Content, contentOf } from './read/content.ts'
 import { Reader } from './read/reader.ts'
 import { State } from './state/state.ts'
 import { attrOf, type Inode, type Owner } from './tree/inode.ts'
@@ -34,6 +34,9 @@ export type TahoefsOptions = {
 /** Milliseconds for which the grid's free space is not asked for again. */
 const USAGE_AGE = 60_000
 
+/** How often a read that found its file changed begins again. */
+const MAX_ANEW = 5
+
 /** What `statfs` says until the grid has said how large it is: some programs refuse a disk without room. */
 const UNKNOWN_SIZE = 2 ** 40
 
@@ -52,6 +55,7 @@ export class Tahoefs implements Vfs {
   readonly #cache: BlockCache
   readonly #reader: Reader
   readonly #contentKey: Buffer
+  readonly #contents = new WeakMap<Cap, Content>()
   readonly #owner: Owner
   #usage = { total: UNKNOWN_SIZE, free: UNKNOWN_SIZE, askedAt: 0 }
 
@@ -99,9 +103,7 @@ export class Tahoefs implements Vfs {
     if (name === '.') return this.#attr(inode)
     if (name === '..') return this.#attr(this.#parent(inode))
     if (Buffer.byteLength(name) > NAME_MAX) throw new FsError('ENAMETOOLONG', 'lookup')
-    const edge = (await this.#tree.list(dir, call?.signal)).find(nameKey(name))
-    if (!edge) throw new FsError('ENOENT', 'lookup')
-    return this.#attr(await this.#tree.sized(this.#tree.inode(edge.id), call?.signal))
+    return this.#attr(await this.#tree.find(dir, name, call?.signal))
   }
 
   async list(dir: FileId, cookie: bigint, call?: Call): Promise<Iterable<Entry>> {
@@ -110,9 +112,9 @@ export class Tahoefs implements Vfs {
     const first = snapshot.after(cookie)
     const entry = (at: number): Entry => {
       const { cookie, name, id } = edges[at]!
-      const inode = this.#tree.inode(id)
-      const known = !inode.cap?.mutable || inode.kind === 'directory' || inode.version !== null
-      return { cookie, name, id, attr: known ? this.#attr(inode) : null }
+      const inode = this.#tree.known(id) // it may have gone since the listing
+      const sized = inode && (!inode.cap?.mutable || inode.kind === 'directory' || inode.mark !== 0n)
+      return { cookie, name, id, attr: sized ? this.#attr(inode) : null }
     }
     return (function* () {
       for (let at = first; at < edges.length; at++) yield entry(at)
@@ -120,24 +122,23 @@ export class Tahoefs implements Vfs {
   }
 
   async read(id: FileId, offset: number, count: number, call?: Call): Promise<Read> {
-    let inode = this.#tree.inode(id)
+    const inode = this.#tree.inode(id)
     if (inode.kind === 'directory') throw new FsError('EISDIR', 'read')
     if (inode.kind === 'symlink') throw new FsError('EINVAL', 'read a symlink')
     if (!readable(inode)) throw new FsError('EACCES', 'read what no cap here can read')
-    inode = await this.#tree.sized(inode, call?.signal)
-    const data = await this.#bytes(inode, offset, offset + count, call?.signal)
-    return { data, eof: offset + count >= inode.size, attr: this.#attr(inode) }
+    const { data, attr } = await this.#bytes(id, offset, offset + count, call?.signal)
+    return { data, eof: offset + count >= attr.size, attr }
   }
 
   async readlink(id: FileId, call?: Call): Promise<{ target: Uint8Array; attr: Attr }> {
     const inode = this.#tree.inode(id)
     if (inode.kind !== 'symlink') throw new FsError('EINVAL', 'readlink of what is not a symlink')
-    const target = Buffer.concat(await this.#bytes(inode, 0, inode.size, call?.signal))
-    return { target, attr: this.#attr(inode) }
+    const { data, attr } = await this.#bytes(id, 0, inode.size, call?.signal)
+    return { target: Buffer.concat(data), attr }
   }
 
-  async commit(id: FileId): Promise<Attr> {
-    return this.#attr(this.#tree.inode(id))
+  async commit(id: FileId, call?: Call): Promise<Attr> {
+    return this.getattr(id, call)
   }
 
   async setattr(id: FileId): Promise<never> {
@@ -198,18 +199,34 @@ export class Tahoefs implements Vfs {
     await this.#state.close()
   }
 
-  /** The content's bytes as they are at this moment; a mutable file that moved on meanwhile is read anew. */
-  async #bytes(inode: Inode, start: number, end: number, signal: AbortSignal | undefined): Promise<Buffer[]> {
-    const { cap, version, size } = inode
-    if (!cap) throw new FsError('EIO', 'read a file whose cap is not known')
-    const content = contentOf(this.#contentKey, cap, size, version?.version)
-    try {
-      return await this.#reader.read(content, Math.min(start, size), Math.min(end, size), signal)
-    } catch (err) {
-      if (!(err instanceof FsError && err.code === 'ESTALE' && cap.mutable)) throw err
-      await waitFor(this.#tree.restat(inode), signal, 'read')
-      return this.#bytes(this.#tree.inode(inode.id), start, end, signal)
+  /**
+   * The content's bytes, and the attributes they belong to. A client that heard of new content
+   * meanwhile would keep these bytes as if they were of it: then they are read anew.
+   */
+  async #bytes(id: FileId, start: number, end: number, signal: AbortSignal | undefined) {
+    for (let tries = 0; tries < MAX_ANEW; tries++) {
+      const inode = await this.#tree.sized(this.#tree.inode(id), signal, 'content')
+      const { size } = inode
+      const content = this.#content(inode)
+      if (!content) throw new FsError('EIO', 'read: its content is not known')
+      try {
+        const data = await this.#reader.read(content, Math.min(start, size), Math.min(end, size), signal)
+        const now = this.#tree.inode(id)
+        if (this.#content(now)?.key === content.key) return { data, attr: this.#attr(now) }
+      } catch (err) {
+        if (!(codeOf(err) === 'ESTALE' && content.version !== undefined)) throw err
+        await waitFor(this.#tree.restat(this.#tree.inode(id)), signal, 'read')
+      }
     }
+    throw new FsError('EIO', 'read: the file changes faster than it can be read')
+  }
+
+  #content({ cap, version, size }: Inode): Content | null {
+    if (!cap || (cap.mutable && !version)) return null
+    if (cap.mutable) return contentOf(this.#contentKey, cap, size, version?.version)
+    let content = this.#contents.get(cap)
+    if (!content) this.#contents.set(cap, (content = contentOf(this.#contentKey, cap, size, undefined)))
+    return content
   }
 
   #attr(inode: Inode): Attr {

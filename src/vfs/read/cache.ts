@@ -20,9 +20,15 @@ const HEADER = 16 // magic, 8 random bytes of the nonce, length
 /** Bytes of opened units kept in memory. */
 const OPENED = 64 << 20
 
+/** Blocks on their way to the disk; when it is slower than the grid, what comes more is not kept. */
+const MAX_WRITING = 64
+
 /** Below this share of the disk, or this many bytes, the cache makes room; below half of it, it takes nothing in. */
 const FLOOR_SHARE = 0.05
 const FLOOR_BYTES = 1 << 30
+
+/** What is dropped at a time while the disk is short. */
+const STEP = 64 << 20
 
 export type CacheOptions = {
   readonly dir: string
@@ -31,6 +37,8 @@ export type CacheOptions = {
   /** Bytes on disk at most; 0 keeps nothing. */
   readonly limit: number
   readonly log: Log
+  /** What the disk has; a test may say otherwise. */
+  readonly space?: (dir: string) => Promise<{ readonly total: number; readonly free: number }>
 }
 
 export class BlockCache {
@@ -38,17 +46,22 @@ export class BlockCache {
   readonly #dir: string
   readonly #key: Uint8Array
   readonly #log: Log
+  readonly #space: NonNullable<CacheOptions['space']>
   readonly #lru: Lru
   readonly #opened = new LRUCache<string, Buffer>({
     maxSize: OPENED,
     sizeCalculation: unit => unit.length || 1,
   })
   readonly #writing = new Map<string, { data: Buffer; done: Promise<void> }>()
+  readonly #dropping = new Set<Promise<void>>()
+  #scanning: Promise<void> | null = null
   #reserved = 0
-  #space = { checked: 0, low: false, full: false }
+  #closed = false
+  #room = { checked: Number.NEGATIVE_INFINITY, low: false, full: false }
 
-  private constructor({ dir, key, limit, log }: CacheOptions) {
+  private constructor({ dir, key, limit, log, space = spaceOf }: CacheOptions) {
     this.#dir = dir
+    this.#space = space
     this.#key = key
     this.limit = limit
     this.#log = log
@@ -77,7 +90,12 @@ export class BlockCache {
       )
     }
     const cache = new BlockCache(options)
-    void cache.#scan().catch((err: unknown) => log.warn({ err }, 'the cache directory could not be read'))
+    cache.#scanning = cache
+      .#scan()
+      .catch((err: unknown) => log.warn({ err }, 'the cache directory could not be read'))
+      .finally(() => {
+        cache.#scanning = null
+      })
     return cache
   }
 
@@ -100,7 +118,7 @@ export class BlockCache {
     const last = Math.floor((to - 1) / UNIT)
     let units = this.#remembered(name, first, last)
     if (!units) {
-      if (!this.#lru.has(name)) return null
+      if (!this.#lru.has(name) && !this.#scanning) return null
       units = await this.#load(content, name, first, last)
       if (!units) return null
     }
@@ -112,24 +130,25 @@ export class BlockCache {
 
   /** Room for a block that is about to be fetched; false when there is none and it will not be kept. */
   async reserve(bytes: number): Promise<boolean> {
-    const size = onDisk(bytes)
-    if (size > this.limit) return false
+    const size = taken(bytes)
+    if (size > this.limit || this.#closed || this.#writing.size >= MAX_WRITING) return false
+    await this.#scanning // until then nobody knows what is taken
     await this.#checkSpace()
-    if (this.#space.full) return false
+    if (this.#lru.bytes + this.#reserved + size > this.limit || this.#room.low) this.#evict(size)
+    if (this.#lru.bytes + this.#reserved + size > this.limit || this.#room.full) return false
     this.#reserved += size
-    if (this.#lru.bytes + this.#reserved > this.limit || this.#space.low) this.#evict()
     return true
   }
 
   /** Gives back a reservation whose block did not come. */
   unreserve(bytes: number): void {
-    this.#reserved -= onDisk(bytes)
+    this.#reserved -= taken(bytes)
   }
 
   /** Keeps a block for which room was reserved. It can be read at once. */
   put(content: Content, block: number, data: Buffer): void {
     const name = nameOf(content, block)
-    if (this.has(content, block)) {
+    if (this.#closed || this.has(content, block)) {
       this.unreserve(data.length)
       return
     }
@@ -142,8 +161,12 @@ export class BlockCache {
     this.#writing.set(name, { data, done })
   }
 
+  /** Waits for what is being written; what comes later is not kept. */
   async close(): Promise<void> {
+    this.#closed = true
+    await this.#scanning
     await Promise.all([...this.#writing.values()].map(({ done }) => done))
+    await Promise.all(this.#dropping)
   }
 
   async #store(content: Content, name: string, data: Buffer): Promise<void> {
@@ -160,18 +183,15 @@ export class BlockCache {
       this.#opened.set(`${name}/${unit}`, Buffer.from(plain))
     }
     const temporary = join(this.#dir, `tmp-${process.pid}-${name}`)
-    const file = await open(temporary, 'w', 0o600)
     try {
-      await file.writev(parts)
-    } finally {
-      await file.close()
-    }
-    await mkdir(join(this.#dir, name.slice(0, 2)), { recursive: true, mode: 0o700 })
-    await rename(temporary, this.#path(name)).catch(async (err: unknown) => {
+      await writeWhole(temporary, parts)
+      await mkdir(join(this.#dir, name.slice(0, 2)), { recursive: true, mode: 0o700 })
+      await rename(temporary, this.#path(name))
+    } catch (err) {
       await rm(temporary, { force: true })
       throw err
-    })
-    this.#lru.add(name, onDisk(data.length))
+    }
+    this.#lru.add(name, taken(data.length))
   }
 
   #remembered(name: string, first: number, last: number): Buffer[] | null {
@@ -188,10 +208,8 @@ export class BlockCache {
     try {
       return await this.#openUnits(content, name, first, last)
     } catch (err) {
-      this.#log.warn(
-        { block: name, error: String(err) },
-        'a cached block is damaged or gone; it is fetched again',
-      )
+      if (!this.#lru.has(name)) return null // evicted meanwhile, or not found yet
+      this.#log.warn({ block: name, error: String(err) }, 'a cached block is damaged or gone: fetched again')
       this.#drop(name)
       return null
     }
@@ -238,32 +256,38 @@ export class BlockCache {
 
   #drop(name: string): void {
     this.#lru.delete(name)
-    unlink(this.#path(name)).catch((err: NodeJS.ErrnoException) => {
-      if (err.code !== 'ENOENT') this.#log.warn({ err }, 'a cached block could not be removed')
-    })
+    const dropping: Promise<void> = unlink(this.#path(name))
+      .catch((err: NodeJS.ErrnoException) => {
+        if (err.code !== 'ENOENT') this.#log.warn({ err }, 'a cached block could not be removed')
+      })
+      .finally(() => this.#dropping.delete(dropping))
+    this.#dropping.add(dropping)
   }
 
-  /** From the limit down to nine tenths of it, or by 64 MiB when the disk is short. */
-  #evict(): void {
-    const target = this.#space.low
-      ? Math.min(this.#lru.bytes - (64 << 20), this.limit * 0.9)
-      : this.limit * 0.9
-    while (this.#lru.bytes + this.#reserved > target) {
+  /** Makes room: from the limit down to nine tenths of it, or by 64 MiB more when the disk is short. */
+  #evict(wanted = 0): void {
+    const most = this.limit * 0.9 - this.#reserved - wanted
+    const target = this.#room.low ? Math.min(this.#lru.bytes - STEP, most) : most
+    while (this.#lru.bytes > target) {
       const oldest = this.#lru.oldest()
       if (oldest === undefined) break
       this.#drop(oldest)
     }
-    this.#space.checked = 0
+    this.#room.low = false // until it is looked at again
   }
 
   async #checkSpace(): Promise<void> {
-    if (Date.now() - this.#space.checked < 1000) return
-    this.#space.checked = Date.now()
-    const { bavail, blocks, bsize } = await statfs(this.#dir)
-    const floor = Math.max(blocks * bsize * FLOOR_SHARE, Math.min(FLOOR_BYTES, blocks * bsize * 0.1))
-    const free = bavail * bsize
-    this.#space.low = free < floor
-    this.#space.full = free < floor / 2
+    if (performance.now() - this.#room.checked < 1000) return
+    this.#room.checked = performance.now()
+    try {
+      const { total, free } = await this.#space(this.#dir)
+      const floor = Math.max(total * FLOOR_SHARE, Math.min(FLOOR_BYTES, total * 0.1))
+      this.#room.low = free < floor
+      this.#room.full = free < floor / 2
+    } catch (err) {
+      this.#log.warn({ err }, 'the cache directory does not answer; nothing is kept')
+      this.#room.full = true
+    }
   }
 
   async #scan(): Promise<void> {
@@ -275,7 +299,7 @@ export class BlockCache {
       for (const name of await readdir(join(this.#dir, entry))) {
         if (this.#lru.has(name)) continue
         const info = await stat(join(this.#dir, entry, name)).catch(() => null)
-        if (info) found.push({ name, bytes: onDisk(info.size), time: info.mtimeMs })
+        if (info) found.push({ name, bytes: blocksOn(info.size), time: info.mtimeMs })
       }
     }
     found.sort((a, b) => a.time - b.time)
@@ -286,8 +310,27 @@ export class BlockCache {
 
 const nameOf = (content: Content, block: number): string => `${content.key}.${block}`
 
-/** What a file of so many bytes takes, its inode included. */
-const onDisk = (bytes: number): number => Math.ceil(bytes / 4096) * 4096 + 4096
+/** What a file of so many bytes takes on disk, its inode included. */
+const blocksOn = (bytes: number): number => Math.ceil(bytes / 4096) * 4096 + 4096
+
+/** What a block of so many bytes takes on disk once it is sealed. */
+const taken = (bytes: number): number => blocksOn(HEADER + bytes + Math.ceil(bytes / UNIT) * TAG)
+
+async function spaceOf(dir: string): Promise<{ total: number; free: number }> {
+  const { bavail, blocks, bsize } = await statfs(dir)
+  return { total: blocks * bsize, free: bavail * bsize }
+}
+
+async function writeWhole(path: string, parts: readonly Buffer[]): Promise<void> {
+  const file = await open(path, 'w', 0o600)
+  try {
+    const { bytesWritten } = await file.writev(parts)
+    const whole = parts.reduce((sum, part) => sum + part.length, 0)
+    if (bytesWritten < whole) throw new Error(`only ${bytesWritten} of ${whole} bytes could be written`)
+  } finally {
+    await file.close()
+  }
+}
 
 function nonceOf(header: Buffer, unit: number): Buffer {
   const nonce = Buffer.allocUnsafe(12)

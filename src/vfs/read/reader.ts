@@ -3,6 +3,7 @@
 // is fetched once however many wait for it, and its fetch goes on when they leave.
 
 import { LRUCache } from 'lru-cache'
+import { FsError } from '../../errors.ts'
 import type { Grid } from '../../tahoe/grid.ts'
 import { type Asker, waitFor } from '../ask.ts'
 import type { BlockCache } from './cache.ts'
@@ -11,6 +12,9 @@ import { Stream } from './stream.ts'
 
 /** Streams at a time; the least recently followed makes room. */
 const MAX_STREAMS = 8
+
+/** Blocks that one stream is asked for at most. */
+const MAX_RUN = 4096
 
 /** Blocks whose readers are remembered, to tell a sequential one. */
 const MAX_RECENT = 16
@@ -47,12 +51,14 @@ export class Reader {
     const first = Math.floor(start / content.blockSize)
     const last = Math.floor((end - 1) / content.blockSize)
     const reading = this.#reading(content)
+    // Only what was read before makes a reader sequential: a read may itself cover two blocks.
+    const follows = new Set(reading.recent.map(block => block + 1))
     const pieces: Promise<Buffer[]>[] = []
     for (let block = first; block <= last; block++) {
       const range = blockRange(content, block)
       const from = Math.max(start - range.start, 0)
       const to = Math.min(end, range.end) - range.start
-      pieces.push(this.#piece(content, reading, block, from, to, signal))
+      pieces.push(this.#piece(content, reading, block, from, to, follows.has(block), signal))
     }
     return (await Promise.all(pieces)).flat()
   }
@@ -77,9 +83,9 @@ export class Reader {
     block: number,
     from: number,
     to: number,
+    sequential: boolean,
     signal: AbortSignal | undefined,
   ): Promise<Buffer[]> {
-    const sequential = reading.recent.includes(block - 1)
     note(reading.recent, block)
     for (const stream of reading.streams) stream.follow(block)
     const cached = await this.#cache.read(content, block, from, to)
@@ -105,7 +111,8 @@ export class Reader {
 
   #open(content: Content, reading: Reading, block: number): Stream {
     let end = block + 1
-    while (end < blocksOf(content) && !this.#cache.has(content, end)) end++
+    const last = Math.min(blocksOf(content), block + MAX_RUN)
+    while (end < last && !this.#cache.has(content, end)) end++
     if (this.#streams.length >= MAX_STREAMS)
       this.#streams.reduce((oldest, each) => (each.usedAt < oldest.usedAt ? each : oldest)).stop()
     const stream = new Stream(content, this.#cache, block, end)
@@ -127,8 +134,11 @@ export class Reader {
         const data = Buffer.allocUnsafeSlow(size)
         let filled = 0
         const version = content.version === undefined ? {} : { version: content.version }
-        for await (const chunk of this.#grid.read(content.cap, range, { signal, ...version }))
+        for await (const chunk of this.#grid.read(content.cap, range, { signal, ...version })) {
+          if (chunk.length > size - filled) throw new FsError('EAGAIN', 'read: more than was asked for')
           filled += chunk.copy(data, filled)
+        }
+        if (filled < size) throw new FsError('EAGAIN', 'read: less than was asked for')
         if (kept) this.#cache.put(content, block, data)
         return data
       } catch (err) {

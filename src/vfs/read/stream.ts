@@ -26,7 +26,7 @@ export class Stream {
   readonly #wanted = new Map<number, PromiseWithResolvers<Buffer>>()
   #wake: (() => void) | null = null
   readonly #abort = new AbortController()
-  usedAt = Date.now()
+  usedAt = performance.now()
   ended = false
 
   constructor(content: Content, cache: BlockCache, first: number, end: number) {
@@ -52,7 +52,7 @@ export class Stream {
 
   /** Whether it will come to `block` soon. */
   serves(block: number): boolean {
-    return !this.ended && block >= this.#next && block < this.#end && block <= this.#next + MAX_SKIP
+    return !this.ended && block >= this.#next && block < this.#end && this.#near(block)
   }
 
   /** A block that the stream has yet to receive. */
@@ -65,17 +65,24 @@ export class Stream {
       this.#window = Math.min(this.#window * 2, MAX_WINDOW)
     }
     this.follow(block)
+    this.#wake?.()
     return wanted.promise
   }
 
   /** A reader is at `block`: run ahead of it. */
   follow(block: number): void {
-    if (this.ended || block < this.#next - 2 * MAX_WINDOW || block > this.#next + MAX_SKIP) return
-    this.usedAt = Date.now()
-    // Without room on disk, what comes before it is asked for would be lost.
-    const ahead = this.#cache.limit > 0 ? this.#window : 0
+    if (this.ended || block < this.#next - 2 * MAX_WINDOW || !this.#near(block)) return
+    this.usedAt = performance.now()
+    // What does not stay on disk until it is asked for would be fetched again.
+    const room = Math.floor(this.#cache.limit / 4 / this.#content.blockSize)
+    const ahead = Math.min(this.#window, room)
     this.#limit = Math.max(this.#limit, block + ahead)
     this.#wake?.()
+  }
+
+  /** Not far beyond what it was asked for: a reader that jumped does not wait for all between. */
+  #near(block: number): boolean {
+    return block <= this.#next + MAX_SKIP && block <= Math.max(this.#next, this.#limit) + 2
   }
 
   stop(): void {
@@ -100,6 +107,7 @@ export class Stream {
             if (!(await this.#turn())) return
             const range = blockRange(this.#content, this.#next)
             kept = await this.#cache.reserve(range.end - range.start)
+            if (!kept && !(await this.#turn(true))) return
             block = Buffer.allocUnsafeSlow(range.end - range.start)
             filled = 0
           }
@@ -124,9 +132,10 @@ export class Stream {
     this.#wanted.delete(number)
   }
 
-  /** Waits until the window reaches the next block; false when nobody came. */
-  async #turn(): Promise<boolean> {
-    while (this.#next > this.#limit && !this.#abort.signal.aborted) {
+  /** Waits until the window reaches the next block, or somebody wants it; false when nobody came. */
+  async #turn(wanted = false): Promise<boolean> {
+    const mine = () => (wanted ? this.#wanted.has(this.#next) : this.#next <= this.#limit)
+    while (!mine() && !this.#abort.signal.aborted) {
       let timer: NodeJS.Timeout | undefined
       const followed = await Promise.race([
         new Promise<true>(resolve => {

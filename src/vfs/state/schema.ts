@@ -10,6 +10,7 @@ export const tables = `
   -- One row per inode. locator: for a directory, a keyed hash of its storage index.
   -- parent: the directory whose listing holds its name (for a directory: one of them).
   -- edges: how many listings here name it.
+  -- mark: of a mutable file, a keyed hash of the version that size and times are of; 0 until it is asked for.
   CREATE TABLE inode (
     id INTEGER PRIMARY KEY,
     generation INTEGER NOT NULL,
@@ -22,6 +23,7 @@ export const tables = `
     writable INTEGER NOT NULL,
     parent INTEGER NOT NULL,
     edges INTEGER NOT NULL,
+    mark INTEGER NOT NULL,
     locator BLOB UNIQUE
   ) STRICT;
   CREATE INDEX inode_parent ON inode (parent);
@@ -37,9 +39,10 @@ export const tables = `
 export const statements = {
   setMeta:
     'INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
-  addInode: `INSERT INTO inode (id, generation, kind, mode, size, atime, mtime, ctime, writable, parent, edges, locator)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-  setInode: 'UPDATE inode SET mode = ?, size = ?, atime = ?, mtime = ?, ctime = ?, writable = ? WHERE id = ?',
+  addInode: `INSERT INTO inode (id, generation, kind, mode, size, atime, mtime, ctime, writable, parent, edges, mark, locator)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  setInode:
+    'UPDATE inode SET mode = ?, size = ?, atime = ?, mtime = ?, ctime = ?, writable = ?, mark = ? WHERE id = ?',
   addEdges: 'UPDATE inode SET edges = edges + ?, parent = ? WHERE id = ?',
   dropInode: 'DELETE FROM inode WHERE id = ?',
   addDirectory: 'INSERT INTO directory (id, cap) VALUES (?, ?)',

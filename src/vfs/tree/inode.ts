@@ -20,6 +20,8 @@ export type Inode = {
   parent: FileId
   /** How many listings name it. A directory that none names is stale. */
   edges: number
+  /** Of a mutable file: tells which version `size` and the times are of; 0 until the grid was asked. */
+  mark: bigint
   /** A directory's, or a file's, cap; null until the listing that holds it is read. */
   cap: Cap | null
   /** A mutable file's content at one moment; null until the grid was asked. */
@@ -64,6 +66,7 @@ export const inodeOf = (row: Row): Inode => ({
   writable: row['writable'] === 1n,
   parent: row['parent'] as bigint,
   edges: Number(row['edges']),
+  mark: row['mark'] as bigint,
   cap: null,
   version: null,
 })
@@ -81,15 +84,16 @@ export const addInode = (i: Inode, locator: Uint8Array | null): Op => [
   i.writable ? 1 : 0,
   i.parent,
   i.edges,
+  i.mark,
   locator,
 ]
 
 export type InodeChange = Partial<
-  Pick<Inode, 'mode' | 'size' | 'atime' | 'mtime' | 'ctime' | 'writable' | 'cap' | 'version'>
+  Pick<Inode, 'mode' | 'size' | 'atime' | 'mtime' | 'ctime' | 'writable' | 'mark' | 'cap' | 'version'>
 >
 
 /** The row after `change`, which the caller applies in memory once it is durable. */
 export function setInode(inode: Inode, change: InodeChange): Op {
   const i = { ...inode, ...change }
-  return ['setInode', i.mode, i.size, i.atime, i.mtime, i.ctime, i.writable ? 1 : 0, i.id]
+  return ['setInode', i.mode, i.size, i.atime, i.mtime, i.ctime, i.writable ? 1 : 0, i.mark, i.id]
 }

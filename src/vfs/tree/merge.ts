@@ -5,6 +5,7 @@
 
 import type { Cap } from '../../tahoe/cap.ts'
 import type { Child, Listing } from '../../tahoe/grid.ts'
+import { nameKey } from '../names.ts'
 import type { Op } from '../state/schema.ts'
 import type { FileId, Kind } from '../vfs.ts'
 import { edgeAttrs } from './edge.ts'
@@ -31,8 +32,8 @@ export type Merged = {
   readonly ops: readonly Op[]
   readonly added: readonly Inode[]
   readonly changes: readonly (readonly [Inode, InodeChange])[]
-  /** Directories that this one names more (+1) or less (−1) often. */
-  readonly relinked: readonly (readonly [Inode, number])[]
+  /** Directories that this one names more (+1) or less (−1) often, and where they hang then. */
+  readonly relinked: readonly (readonly [Inode, number, FileId])[]
   readonly dropped: readonly FileId[]
 }
 
@@ -40,7 +41,7 @@ export function merge(before: Snapshot | null, listing: Listing, world: World): 
   const ops: Op[] = []
   const added: Inode[] = []
   const changes: [Inode, InodeChange][] = []
-  const relinked: [Inode, number][] = []
+  const relinked: [Inode, number, FileId][] = []
   const dropped: FileId[] = []
   const old = new Map(before?.edges.map(edge => [edge.real, edge]))
   const made = new Map<string, Inode>() // directories added by this very listing
@@ -50,7 +51,7 @@ export function merge(before: Snapshot | null, listing: Listing, world: World): 
   const leave = (edge: Edge) => {
     const inode = world.inode(edge.id)
     if (inode?.kind === 'directory') {
-      relinked.push([inode, -1])
+      relinked.push([inode, -1, inode.parent])
       ops.push(['addEdges', -1, inode.parent, inode.id])
     } else {
       dropped.push(edge.id)
@@ -78,8 +79,9 @@ export function merge(before: Snapshot | null, listing: Listing, world: World): 
         ? (made.get(child.cap.readonly().uri()) ?? world.directory(child.cap))
         : undefined
     if (elsewhere) {
-      relinked.push([elsewhere, 1])
-      ops.push(['addEdges', 1, elsewhere.edges > 0 ? elsewhere.parent : world.dir.id, elsewhere.id])
+      const parent = parentOf(elsewhere, world)
+      relinked.push([elsewhere, 1, parent])
+      ops.push(['addEdges', 1, parent, elsewhere.id])
       return elsewhere
     }
     const inode = birth(child, listing, world)
@@ -94,13 +96,15 @@ export function merge(before: Snapshot | null, listing: Listing, world: World): 
 
   const kept: Edge[] = []
   const fresh: Edge[] = []
-  const names = new Names()
+  const names = new Names(
+    before?.edges.filter(edge => listing.children.has(edge.real)).map(edge => nameKey(edge.name)),
+  )
   for (const [real, child] of listing.children) {
     const was = old.get(real)
     old.delete(real)
     const { id } = settle(child, was)
-    const name = names.show(real)
-    if (was && was.id === id && was.name === name) {
+    const name = was?.name ?? names.show(real)
+    if (was?.id === id) {
       const same = was.cap.uri() === child.cap.uri()
       kept.push(
         same ? { ...was, metadata: child.metadata } : { ...was, cap: child.cap, metadata: child.metadata },
@@ -133,6 +137,19 @@ export function merge(before: Snapshot | null, listing: Listing, world: World): 
   }
 }
 
+/**
+ * Where a directory hangs once `world.dir` names it too: there, because that is the newest
+ * that is known of it, unless it would then hang below itself.
+ */
+function parentOf(directory: Inode, world: World): FileId {
+  for (let above: Inode | undefined = world.dir, id = 0n; above && above.id !== id; ) {
+    if (above.id === directory.id) return directory.parent
+    id = above.id
+    above = world.inode(above.parent)
+  }
+  return world.dir.id
+}
+
 /** A directory is its storage index, whatever authority leads to it; a file is its name. */
 const sameThing = (kind: Kind, a: Cap, b: Cap): boolean =>
   kind !== 'directory' || a.readonly().uri() === b.readonly().uri()
@@ -160,6 +177,7 @@ function birth(child: Child, listing: Listing, world: World): Inode {
     writable,
     parent: world.dir.id,
     edges: 1,
+    mark: 0n,
     cap: child.cap,
     version: null,
   }
@@ -174,12 +192,17 @@ function modeOf(kind: Kind, mode: number | null, cap: Cap, writable: boolean): n
 /** What becomes of an inode whose edge leads to another cap now; null when nothing does. */
 function renew(inode: Inode, was: Cap, child: Child, listing: Listing, now: bigint): InodeChange | null {
   const { cap } = child
+  // What a directory's cap allows, it says itself; another path to it may have said more.
+  if (cap.type === 'directory' && was.uri() === cap.uri()) return null
   const writable = mayChange(cap, listing)
   const sameContent = was.readonly().uri() === cap.readonly().uri()
   if (sameContent && writable === inode.writable && was.uri() === cap.uri()) return null
   const attrs = edgeAttrs(child)
   const mode = modeOf(inode.kind, attrs.mode, cap, writable)
-  if (sameContent) return { cap, writable, mode }
+  if (sameContent) {
+    const shows = writable !== inode.writable || mode !== inode.mode
+    return shows ? { cap, writable, mode, ctime: later(inode.ctime, now) } : { cap }
+  }
   // The times must differ from those shown before, or a client keeps what it has cached.
   const mtime = attrs.mtime ?? later(inode.mtime, now)
   return {
@@ -187,6 +210,7 @@ function renew(inode: Inode, was: Cap, child: Child, listing: Listing, now: bigi
     writable,
     mode,
     version: null,
+    mark: 0n,
     size: cap.size ?? 0,
     mtime: mtime === inode.mtime ? mtime + 1n : mtime,
     ctime: later(inode.ctime, attrs.ctime ?? now),

@@ -49,19 +49,21 @@ export class Snapshot {
 
   /** As it rests, to be sealed. */
   pack(): Buffer {
-    const rows = this.edges.map(e => [e.real, String(e.cookie), String(e.id), packCap(e.cap), e.metadata])
+    const rows = this.edges.map(({ real, name, cookie, id, cap, metadata }) => {
+      const row = [real, String(cookie), String(id), packCap(cap), metadata]
+      return name === shown(real) ? row : [...row, name]
+    })
     return Buffer.from(JSON.stringify([String(this.next), rows]))
   }
 
   static unpack(packed: Buffer): Snapshot {
     const [next, rows] = JSON.parse(packed.toString()) as [
       string,
-      [string, string, string, string, Metadata][],
+      [string, string, string, PackedCap, Metadata, string?][],
     ]
-    const names = new Names()
-    const edges = rows.map(([real, cookie, id, cap, metadata]) => ({
+    const edges = rows.map(([real, cookie, id, cap, metadata, name]) => ({
       real,
-      name: names.show(real),
+      name: name ?? shown(real),
       cookie: BigInt(cookie),
       id: BigInt(id),
       cap: unpackCap(cap),
@@ -82,7 +84,12 @@ const unpackCap = (packed: PackedCap): Cap =>
 
 /** Gives each name of one directory the form it is shown in; two that are the same to a file system stay apart. */
 export class Names {
-  readonly #taken = new Set<string>()
+  readonly #taken: Set<string>
+
+  /** `kept` are names that stay as they are shown, whatever comes before them in the listing. */
+  constructor(kept: Iterable<string> = []) {
+    this.#taken = new Set(kept)
+  }
 
   show(real: string): string {
     let name = shown(real)

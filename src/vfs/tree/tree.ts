@@ -4,7 +4,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
-import { FsError } from '../../errors.ts'
+import { codeOf, FsError } from '../../errors.ts'
 import { type Cap, parseCap } from '../../tahoe/cap.ts'
 import type { Grid } from '../../tahoe/grid.ts'
 import { type Asker, waitFor } from '../ask.ts'
@@ -22,17 +22,19 @@ export type TreeOptions = {
   readonly asker: Asker
   /** Milliseconds for which a listing is fresh; Infinity: it is read once. */
   readonly ttl: number
+  /** Snapshots held in memory, by the number of their edges. */
+  readonly maxEdges?: number
 }
 
 const ROOT: FileId = 1n
 
-/** Snapshots held in memory, by the number of their edges. */
 const MAX_EDGES = 300_000
 
 /** Milliseconds that a caller waits for a refresh when there is an older listing to give it. */
 const RATHER_OLD = 4_000
 
-type Held = { snapshot: Snapshot; listedAt: number; failures: number; retryAt: number }
+/** A snapshot and when it was listed by this process, if it was; and when asking for another last failed. */
+type Held = { snapshot: Snapshot; listedAt: number | null; failures: number; failedAt: number }
 
 export class Tree {
   readonly root = ROOT
@@ -43,12 +45,14 @@ export class Tree {
   readonly #sealKey: Buffer
   readonly #locatorKey: Buffer
   readonly #inodes = new Map<FileId, Inode>()
-  readonly #located = new Map<string, FileId>()
   readonly #refreshing = new Map<FileId, Promise<Snapshot>>()
   readonly #held: LRUCache<FileId, Held>
+  /** Since when somebody has waited for the answer to a question. */
+  readonly #asked = new WeakMap<Promise<unknown>, number>()
+  #turns: Promise<unknown> = Promise.resolve()
   #lastId: FileId
 
-  constructor({ state, grid, root, asker, ttl }: TreeOptions) {
+  constructor({ state, grid, root, asker, ttl, maxEdges = MAX_EDGES }: TreeOptions) {
     this.#state = state
     this.#grid = grid
     this.#asker = asker
@@ -56,8 +60,8 @@ export class Tree {
     this.#sealKey = state.key('listing')
     this.#locatorKey = state.key('locator')
     this.#held = new LRUCache({
-      maxSize: MAX_EDGES,
-      sizeCalculation: held => Math.min(held.snapshot.edges.length + 1, MAX_EDGES),
+      maxSize: maxEdges,
+      sizeCalculation: held => Math.min(held.snapshot.edges.length + 1, maxEdges),
       dispose: (held, _, reason) => {
         if (reason !== 'set') this.#forget(held.snapshot)
       },
@@ -85,6 +89,7 @@ export class Tree {
       parent: ROOT,
       edges: 1,
       cap: root,
+      mark: 0n,
       version: null,
     }
     await this.#state.commit([
@@ -97,9 +102,15 @@ export class Tree {
 
   /** The inode of an id, without asking the grid. ESTALE when there is none, or none any more. */
   inode(id: FileId): Inode {
-    const inode = this.#inodes.get(id) ?? this.#load(id)
-    if (!inode || inode.edges <= 0) throw new FsError('ESTALE', `inode ${id}`)
+    const inode = this.known(id)
+    if (!inode) throw new FsError('ESTALE', `inode ${id}`)
     return inode
+  }
+
+  /** The same; undefined when there is none, or none any more. */
+  known(id: FileId): Inode | undefined {
+    const inode = this.#inodes.get(id) ?? this.#load(id)
+    return inode && inode.edges > 0 ? inode : undefined
   }
 
   /** The inode of a directory; ENOTDIR for anything else. */
@@ -109,11 +120,6 @@ export class Tree {
     return inode
   }
 
-  /** Whether this directory was ever listed here. */
-  listed(id: FileId): boolean {
-    return this.#hold(id) !== undefined
-  }
-
   /** A directory's listing, as fresh as its age demands. */
   list(id: FileId, signal: AbortSignal | undefined): Promise<Snapshot> | Snapshot {
     const inode = this.directory(id)
@@ -121,26 +127,51 @@ export class Tree {
     if (!held) return waitFor(this.#refresh(inode, 'insist'), signal, 'list a directory')
     const freshness = this.#freshness(inode.cap!.mutable ? held.listedAt : Date.now())
     if (freshness === 'fresh') return held.snapshot
-    if (held.retryAt > Date.now()) return held.snapshot // the grid was out of reach a moment ago
-    const refreshed = this.#refresh(inode, 'once').catch(() => this.#held.get(id)?.snapshot ?? held.snapshot)
+    if (this.#failedJustNow(held)) return held.snapshot
+    const refreshed = this.#refresh(inode, 'once')
     return freshness === 'stale'
       ? held.snapshot
-      : waitFor(patiently(refreshed, held.snapshot), signal, 'list a directory')
+      : waitFor(this.#patiently(refreshed, held.snapshot), signal, 'list a directory')
+  }
+
+  /** The inode that a name leads to, its size known. ENOENT only from a complete listing. */
+  async find(dir: FileId, name: string, signal: AbortSignal | undefined): Promise<Inode> {
+    for (;;) {
+      const snapshot = await this.list(dir, signal)
+      const edge = snapshot.find(name)
+      if (!edge) throw new FsError('ENOENT', 'lookup')
+      const inode = this.known(edge.id)
+      try {
+        if (inode) return await this.sized(inode, signal)
+      } catch (err) {
+        if (codeOf(err) !== 'ESTALE') throw err
+      }
+      // The name went, or leads elsewhere, while this looked: then there is a newer listing.
+      if (this.#hold(dir)?.snapshot === snapshot) throw new FsError('EIO', 'lookup: its inode is lost')
+    }
   }
 
   /** Sees that an inode's attributes are as fresh as the listing they come from. */
   async settle(id: FileId, signal: AbortSignal | undefined): Promise<Inode> {
     const inode = this.inode(id)
     if (inode.kind === 'directory') {
-      if (this.listed(id)) await this.list(id, signal)
+      if (this.#hold(id)) await this.list(id, signal) // otherwise there is nothing newer to show
       return this.inode(id)
     }
     await this.list(inode.parent, signal)
     return this.sized(this.inode(id), signal)
   }
 
-  /** A mutable file's size and version, asked once per directory lifetime; anything else is known. */
-  async sized(inode: Inode, signal: AbortSignal | undefined): Promise<Inode> {
+  /**
+   * A mutable file's size and version, asked once per directory lifetime; anything else is known.
+   * While the grid does not answer, what it said last will do: for content the version too, which
+   * does not outlive this process.
+   */
+  async sized(
+    inode: Inode,
+    signal: AbortSignal | undefined,
+    wanted: 'attributes' | 'content' = 'attributes',
+  ): Promise<Inode> {
     const { cap, version } = inode
     if (!cap?.mutable || cap.type !== 'file') return inode
     const freshness = version ? this.#freshness(version.at) : 'old'
@@ -150,16 +181,8 @@ export class Tree {
       asked.catch(() => {}) // noted by the asker
       return inode
     }
-    await waitFor(
-      version
-        ? patiently(
-            asked.catch(() => {}),
-            undefined,
-          )
-        : asked,
-      signal,
-      'ask for a size',
-    )
+    const enough = wanted === 'content' ? version !== null : inode.mark !== 0n
+    await waitFor(enough ? this.#patiently(asked, undefined) : asked, signal, 'ask for a size')
     return this.inode(inode.id)
   }
 
@@ -167,18 +190,30 @@ export class Tree {
   restat(inode: Inode): Promise<void> {
     return this.#asker.ask(`stat ${inode.id}`, 'ask for a size', async signal => {
       const { cap } = inode
-      const { size, version } = await this.#asker.once(() => this.#grid.stat(cap!, { signal }))
-      if (inode.cap !== cap) return // the name leads elsewhere by now
-      const change: InodeChange =
-        version === inode.version?.version || (inode.version === null && size === inode.size)
-          ? { size }
-          : { size, mtime: later(inode.mtime), ctime: later(inode.ctime) }
-      await this.#state.commit([setInode(inode, change)])
-      Object.assign(inode, change, { version: { version, at: Date.now() } })
+      const { size, version } = await this.#grid.stat(cap!, { signal })
+      await this.#inTurn(async () => {
+        if (inode.cap !== cap) return // the name leads elsewhere by now
+        const mark = this.#mark(version)
+        if (mark !== inode.mark) {
+          // Nothing was shown before the first answer; what is shown now differs from what was.
+          const first = inode.mark === 0n
+          const times = first ? {} : { mtime: later(inode.mtime), ctime: later(inode.ctime) }
+          const change: InodeChange = { size, mark, ...times }
+          await this.#state.commit([setInode(inode, change)])
+          Object.assign(inode, change)
+        }
+        inode.version = { version, at: Date.now() }
+      })
     })
   }
 
-  #freshness(at: number): 'fresh' | 'stale' | 'old' {
+  /** Never 0: that is an inode whose version was not asked for. */
+  #mark(version: string): bigint {
+    return BigInt.asIntN(64, keyedHash(this.#locatorKey, `version ${version}`, 8).readBigUInt64BE() | 1n)
+  }
+
+  #freshness(at: number | null): 'fresh' | 'stale' | 'old' {
+    if (at === null) return 'old'
     // A clock that was set back must not make a listing young for ever.
     const age = Math.abs(Date.now() - at)
     return age <= this.#ttl ? 'fresh' : age <= 3 * this.#ttl ? 'stale' : 'old'
@@ -193,7 +228,7 @@ export class Tree {
     const packed = unseal(this.#sealKey, sealed, `listing ${id}`)
     if (!packed)
       throw new FsError('EIO', `the listing of inode ${id} in the state does not open: the state is damaged`)
-    const loaded: Held = { snapshot: Snapshot.unpack(packed), listedAt: 0, failures: 0, retryAt: 0 }
+    const loaded: Held = { snapshot: Snapshot.unpack(packed), listedAt: null, failures: 0, failedAt: 0 }
     this.#adopt(id, loaded.snapshot)
     this.#held.set(id, loaded)
     return loaded
@@ -247,12 +282,12 @@ export class Tree {
     const asked =
       how === 'once' ? this.#asker.once(list) : this.#asker.ask(`list ${dir.id}`, 'list a directory', list)
     const refreshing = asked
-      .then(listing => this.#take(dir, listing))
+      .then(listing => this.#inTurn(() => this.#take(dir, listing)))
       .catch((err: unknown) => {
         const held = this.#held.get(dir.id)
         if (held) {
-          const { delays } = this.#asker.patience
-          held.retryAt = Date.now() + (delays[Math.min(held.failures++, delays.length - 1)] ?? 0)
+          held.failures++
+          held.failedAt = performance.now()
         }
         throw err
       })
@@ -260,6 +295,33 @@ export class Tree {
     refreshing.catch(() => {}) // whoever waits hears of it, and the asker has noted it
     this.#refreshing.set(dir.id, refreshing)
     return refreshing
+  }
+
+  /** Whether the grid was out of reach a moment ago; the moments grow. */
+  #failedJustNow({ failures, failedAt }: Held): boolean {
+    const { delays } = this.#asker.patience
+    return failures > 0 && performance.now() - failedAt < (delays[Math.min(failures, delays.length) - 1] ?? 0)
+  }
+
+  /** What was asked for, or what there was before when it fails, or was asked for some time ago. */
+  async #patiently<T>(asked: Promise<T>, before: T): Promise<T> {
+    const since = this.#asked.get(asked) ?? performance.now()
+    this.#asked.set(asked, since)
+    const left = since + RATHER_OLD - performance.now()
+    asked.catch(() => {}) // the asker has noted it
+    if (left <= 0) return before
+    let timer: NodeJS.Timeout
+    const enough = new Promise<T>(resolve => {
+      timer = setTimeout(() => resolve(before), left)
+    })
+    return Promise.race([asked.catch(() => before), enough]).finally(() => clearTimeout(timer))
+  }
+
+  /** One change at a time, from what it looks at until it is durable and shown. */
+  #inTurn<T>(change: () => Promise<T>): Promise<T> {
+    const done = this.#turns.then(change)
+    this.#turns = done.catch(() => {})
+    return done
   }
 
   /** Merges a listing, makes it durable, and shows it, all in one turn. */
@@ -274,12 +336,6 @@ export class Tree {
       locator: cap => this.#locator(cap),
       sealCap: (id, cap) => this.#sealCap(id, cap),
     })
-    // Directories added here may be met by another listing before this one is durable.
-    for (const inode of merged.added) {
-      if (inode.kind !== 'directory') continue
-      this.#inodes.set(inode.id, inode)
-      this.#located.set(inode.cap!.readonly().uri(), inode.id)
-    }
     if (merged.changed) {
       const sealed = seal(this.#sealKey, merged.snapshot.pack(), `listing ${dir.id}`)
       await this.#state.commit([
@@ -292,18 +348,16 @@ export class Tree {
     }
     for (const inode of merged.added) this.#inodes.set(inode.id, inode)
     for (const [inode, change] of merged.changes) Object.assign(inode, change)
-    for (const [inode, by] of merged.relinked) {
-      if (by > 0 && inode.edges <= 0) inode.parent = dir.id
+    for (const [inode, by, parent] of merged.relinked) {
       inode.edges += by
+      inode.parent = parent
     }
     for (const id of merged.dropped) this.#inodes.delete(id)
-    this.#held.set(dir.id, { snapshot: merged.snapshot, listedAt: Date.now(), failures: 0, retryAt: 0 })
+    this.#held.set(dir.id, { snapshot: merged.snapshot, listedAt: Date.now(), failures: 0, failedAt: 0 })
     return merged.snapshot
   }
 
   #locate(cap: Cap): Inode | undefined {
-    const id = this.#located.get(cap.readonly().uri())
-    if (id !== undefined) return this.#inodes.get(id) ?? this.#load(id)
     const row = this.#state.get('SELECT id FROM inode WHERE locator = ?', this.#locator(cap))
     const found = row?.['id'] as bigint | undefined
     return found === undefined ? undefined : (this.#inodes.get(found) ?? this.#load(found))
@@ -323,13 +377,4 @@ const now = (): bigint => BigInt(Date.now()) * 1_000_000n
 const later = (than: bigint): bigint => {
   const time = now()
   return time > than ? time : than + 1n
-}
-
-/** `promise`, or after a short wait what there was before. */
-function patiently<T>(promise: Promise<T>, before: T): Promise<T> {
-  let timer: NodeJS.Timeout
-  const enough = new Promise<T>(resolve => {
-    timer = setTimeout(() => resolve(before), RATHER_OLD)
-  })
-  return Promise.race([promise, enough]).finally(() => clearTimeout(timer))
 }
