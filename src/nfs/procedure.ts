@@ -72,7 +72,9 @@ export const procedure = <A, R, F>(spec: Spec<A, R, F>): Unbound<A, R, F> => ({
       return {
         weight: spec.weight?.(args) ?? 0,
         async answer(call, w) {
-          const { status, write } = await (spec.changes ? once(of, spec, args, call) : run(of, spec, args, call))
+          const { status, write } = await (spec.changes
+            ? once(of, spec, args, call)
+            : run(of, spec, args, call))
           nfsstat3.write(w, status)
           write(w)
           return status

@@ -15,8 +15,10 @@ import type { Program } from './program.ts'
 import { maxdata } from './types.ts'
 
 export type Limits = {
-  /** Connections at once, those being judged included. */
+  /** Connections at once. */
   readonly connections: number
+  /** Connections being judged at once: strangers who come and go must not keep the owner out. */
+  readonly judged: number
   /** Bytes of one record: a full WRITE and its head. */
   readonly record: number
   /** Bytes of calls at work and of replies not yet taken, in all. */
@@ -31,6 +33,7 @@ export type Limits = {
 
 export const limits: Limits = {
   connections: 16,
+  judged: 64,
   record: maxdata + 4096,
   bytes: 64 * 2 ** 20,
   bytesEach: 16 * 2 ** 20,
@@ -74,6 +77,7 @@ export type Serving = {
 
 /** Linux retries a JUKEBOX after 5 s; macOS is told sooner, for it calls silence "not responding". */
 const defaultHoldMs = process.platform === 'darwin' ? 8_000 : 45_000
+const tooMany = 'too many connections'
 /** What is at work gets this long to be answered at the end. */
 const graceMs = 3_000
 
@@ -166,7 +170,8 @@ export function serve(listener: Server, options: ServeOptions): Serving {
 
   async function accept(socket: Socket): Promise<void> {
     socket.on('error', () => {})
-    if (sockets.size >= bounds.connections) return refuse(socket, 'too many connections')
+    const judged = sockets.size - connections.size
+    if (connections.size >= bounds.connections || judged >= bounds.judged) return refuse(socket, tooMany)
     sockets.add(socket)
     socket.pause() // nothing is acted on before it is known whose it is
     socket.once('close', () => sockets.delete(socket))
@@ -174,6 +179,7 @@ export function serve(listener: Server, options: ServeOptions): Serving {
     if (socket.destroyed) return
     if (!admitted) return refuse(socket, 'not by the owner or root of this machine')
     if (options.signal.aborted) return void socket.destroy()
+    if (connections.size >= bounds.connections) return refuse(socket, tooMany)
     count.accepted++
     const connection = new Connection(socket, house, bounds.record)
     connections.add(connection)
@@ -201,7 +207,7 @@ export function serve(listener: Server, options: ServeOptions): Serving {
   return {
     closed,
     stats: () => ({
-      connections: { open: sockets.size, accepted: count.accepted, refused: count.refused },
+      connections: { open: connections.size, accepted: count.accepted, refused: count.refused },
       garbage: count.garbage,
       held: count.held,
       bytesInFlight: count.bytes,

@@ -46,8 +46,8 @@ export function filesystemChecks(subject: Subject): void {
   writing('all three take any handle, from anyone', async ({ t, nfs, root, connect }) => {
     const file = await nfs.create(root, 'a')
     const anonymous = await connect('none')
-    for (const procedure of [FSINFO, PATHCONF])
-      t.is(await anonymous.status(procedure, { object: file }), 'NFS3_OK')
+    t.is(await anonymous.status(FSINFO, { object: file }), 'NFS3_OK')
+    t.is(await anonymous.status(PATHCONF, { object: file }), 'NFS3_OK')
     t.is(await anonymous.status(FSSTAT, { object: file }), 'NFS3_OK')
   })
 }
