@@ -4,8 +4,10 @@
 #   mount-nfs.sh mount [--read-only] HOST PORT EXPORT MOUNTPOINT
 #   mount-nfs.sh print [--read-only] HOST PORT EXPORT MOUNTPOINT
 #   mount-nfs.sh umount [--force] [--lazy] MOUNTPOINT
+#   mount-nfs.sh check
 #
-# `print` shows the command of `mount` and runs nothing. HOST is an address: `localhost`
+# `print` shows the command of `mount` and runs nothing; `check` says whether this user of
+# this machine can mount. HOST is an address: `localhost`
 # may mean ::1, where nobody listens. Every port is pinned, so that no portmapper, lock
 # manager or status daemon is asked. Exit: 0 done, 1 failed, 2 used wrongly.
 #
@@ -24,7 +26,7 @@ die() {
 }
 
 usage() {
-	die 'usage: mount-nfs.sh mount|print [--read-only] HOST PORT EXPORT MOUNTPOINT, or umount [--force] [--lazy] MOUNTPOINT' 2
+	die 'usage: mount-nfs.sh mount|print [--read-only] HOST PORT EXPORT MOUNTPOINT, umount [--force] [--lazy] MOUNTPOINT, or check' 2
 }
 
 # The options of Linux's client, nfs(5).
@@ -124,7 +126,11 @@ check_place() {
 	[ -d "$point" ] || die "$point: not a directory"
 }
 
-check_linux() {
+check_machine() {
+	if [ "$system" = Darwin ]; then
+		command -v mount_nfs >/dev/null || die 'mount_nfs is missing; it is part of macOS, in /sbin'
+		return
+	fi
 	[ "$(id -u)" = 0 ] || die 'only root may mount NFS on Linux; run it again with sudo'
 	command -v mount.nfs >/dev/null || die 'mount.nfs is missing; install nfs-common (Debian, Ubuntu) or nfs-utils (Fedora, Arch, Alpine, SUSE: nfs-client)'
 	grep -qw nfs "$proc/filesystems" || modprobe -q nfs 2>/dev/null ||
@@ -177,14 +183,9 @@ do_mount() {
 		return
 	fi
 	check_place
-	if [ "$system" = Darwin ]; then
-		command -v mount_nfs >/dev/null || die 'mount_nfs is missing; it is part of macOS, in /sbin'
-		run "$@"
-	else
-		check_linux
-		run "$@"
-		limit_dirty_pages
-	fi
+	check_machine
+	run "$@"
+	if [ "$system" != Darwin ]; then limit_dirty_pages; fi
 }
 
 do_umount() {
@@ -232,5 +233,9 @@ case $system in Linux | Darwin) ;; *) die "$system: only Linux and macOS are kno
 case $verb in
 mount | print) do_mount "$@" ;;
 umount) do_umount "$@" ;;
+check)
+	[ $# = 0 ] || usage
+	check_machine
+	;;
 *) usage ;;
 esac

@@ -39,7 +39,14 @@ export async function isOrphan(mountpoint: string): Promise<boolean> {
 export async function attach(running: Running, mountpoint: string): Promise<'mounted' | 'taken over'> {
   const mounted = await mountAt(mountpoint)
   if (!mounted) {
-    await mountScript('mount', running.host, String(running.port), running.exportPath(), mountpoint)
+    await mountScript(
+      'mount',
+      ...readOnly(running),
+      running.host,
+      String(running.port),
+      running.exportPath(),
+      mountpoint,
+    )
     return 'mounted'
   }
   if (mounted.port === running.port) return 'taken over'
@@ -48,8 +55,14 @@ export async function attach(running: Running, mountpoint: string): Promise<'mou
   )
 }
 
-export const mountCommand = (running: Running, mountpoint: string): string =>
-  `sh ${quoted(script)} mount ${running.host} ${running.port} ${running.exportPath()} ${quoted(mountpoint)}`
+/** What to type to mount it; on Linux that takes root. */
+export function mountCommand(running: Running, mountpoint: string): string {
+  const sudo = process.platform === 'linux' && process.getuid?.() !== 0 ? ['sudo'] : []
+  const options = ['mount', ...readOnly(running), running.host, String(running.port), running.exportPath()]
+  return [...sudo, 'sh', quoted(script), ...options, quoted(mountpoint)].join(' ')
+}
+
+const readOnly = (running: Running): string[] => (running.status().readOnly ? ['--read-only'] : [])
 
 /** Whether this user of this machine could mount at all; if not, why. */
 export async function whyNoMount(): Promise<string | null> {

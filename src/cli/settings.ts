@@ -46,34 +46,34 @@ export type Settings = {
 export const withOptions = (command: Command): Command =>
   command
     .option(
-      '--grid GRID',
+      '--grid <GRID>',
       'gateway[:URL], a Tahoe-LAFS node (default: the one whose node.url is in the node directory)',
     )
-    .option('--node-directory DIR', 'where node.url and private/aliases are', join(homedir(), '.tahoe'))
-    .option('--root ALIAS', 'the directory to serve, an alias in the node directory (default: tahoe)')
-    .option('--root-file FILE', 'the same, its cap in a file; - for standard input')
-    .addOption(new Option('--frontend KIND', 'how it is mounted').choices(['auto', 'nfs']).default('auto'))
-    .option('--listen HOST:PORT', 'where to listen, on loopback (default: a free port, kept for this root)')
-    .option('--state DIR', 'ids, names and listings, encrypted (default: in $XDG_STATE_HOME/tahoe-nfs)')
+    .option('--node-directory <DIR>', 'where node.url and private/aliases are', join(homedir(), '.tahoe'))
+    .option('--root <ALIAS>', 'the directory to serve, an alias in the node directory (default: tahoe)')
+    .option('--root-file <FILE>', 'the same, its cap in a file; - for standard input')
+    .addOption(new Option('--frontend <KIND>', 'how it is mounted').choices(['auto', 'nfs']).default('auto'))
+    .option('--listen <HOST:PORT>', 'where to listen, on loopback (default: a free port, kept for this root)')
+    .option('--state <DIR>', 'ids, names and listings, encrypted (default: in $XDG_STATE_HOME/tahoe-nfs)')
     .addOption(
       new Option(
-        '--cache POLICY',
+        '--cache <POLICY>',
         'timed: directories are fresh for --dir-ttl; load-once: read once; off: nothing is kept',
       )
         .choices(['off', 'load-once', 'timed'])
         .default('timed'),
     )
-    .option('--cache-dir DIR', 'file content, encrypted (default: in $XDG_CACHE_HOME/tahoe-nfs)')
+    .option('--cache-dir <DIR>', 'file content, encrypted (default: in $XDG_CACHE_HOME/tahoe-nfs)')
     .option(
-      '--cache-size SIZE',
+      '--cache-size <SIZE>',
       'bytes of file content to keep, as 500M or 10G (default: a tenth of the disk, at most 10G)',
     )
-    .option('--dir-ttl SECONDS', 'how long a listing is fresh', '20')
+    .option('--dir-ttl <SECONDS>', 'how long a listing is fresh', '20')
     .option('--read-only', 'refuse changes (this version always does)')
-    .option('--uid UID', 'whose files they are (default: yours; under sudo, the one who called it)')
-    .option('--gid GID', 'their group')
+    .option('--uid <UID>', 'whose files they are (default: yours; under sudo, the one who called it)')
+    .option('--gid <GID>', 'their group')
     .addOption(
-      new Option('--log-level LEVEL', 'debug prints every call')
+      new Option('--log-level <LEVEL>', 'debug prints every call')
         .choices(['debug', 'info', 'warn', 'error'])
         .default('info'),
     )

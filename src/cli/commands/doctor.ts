@@ -14,8 +14,8 @@ type Finding = { readonly what: string; readonly ok: boolean; readonly detail: s
 export const doctor = (program: Command): Command =>
   program
     .command('doctor')
-    .option('--node-directory DIR', 'where node.url is', join(homedir(), '.tahoe'))
-    .option('--grid GRID', 'gateway:URL, to ask that node instead')
+    .option('--node-directory <DIR>', 'where node.url is', join(homedir(), '.tahoe'))
+    .option('--grid <GRID>', 'gateway:URL, to ask that node instead')
     .description('what this machine can do, and what is missing')
     .action(async (options: { nodeDirectory: string; grid?: string }) => {
       const findings = [node(), await mounting(), await gridFinding(options), await servers()]

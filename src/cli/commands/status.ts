@@ -14,7 +14,7 @@ export const status = (program: Command): Command =>
     .argument('[MOUNTPOINT]')
     .option('--json', 'as JSON, for programs')
     .option('--watch', 'again every second')
-    .option('--state DIR', 'of the server with this state directory')
+    .option('--state <DIR>', 'of the server with this state directory')
     .description('what is mounted, cached and waiting')
     .action(async (mountpoint: string | undefined, { json, watch, state }: StatusOptions) => {
       do {

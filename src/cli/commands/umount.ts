@@ -8,13 +8,15 @@ import { mountAt, mountScript } from '../mounts.ts'
 import { type at, running } from '../places.ts'
 import { Wrong } from '../wrong.ts'
 
+const linux = process.platform === 'linux'
+
 /** Milliseconds for a server to end. */
 const PATIENCE = 15_000
 
 export const umount = (program: Command): Command =>
   program
     .command('umount')
-    .argument('MOUNTPOINT')
+    .argument('<MOUNTPOINT>')
     .option('--force', 'also when it is busy, or when its server is gone')
     .description('unmount, and end the server')
     .action(async (given: string, { force }: { force?: true }) => {
@@ -29,7 +31,8 @@ export const umount = (program: Command): Command =>
         throw new Wrong(
           `${mountpoint} is mounted, but its server does not run: mount it again with tahoe-nfs mount, or give --force`,
         )
-      if (mounted) await mountScript('umount', ...(force ? ['--force'] : []), mountpoint)
+      if (mounted)
+        await mountScript('umount', ...(force ? ['--force', ...(linux ? ['--lazy'] : [])] : []), mountpoint)
       if (server) await stop(server)
       console.log(`${mountpoint} is unmounted`)
     })
