@@ -77,7 +77,9 @@ export async function faultyGateway(world: World): Promise<FaultyGateway> {
     if (fault !== null && 'delay' in fault) await new Promise(resolve => setTimeout(resolve, fault.delay))
     const body = await whole(req).catch(() => null)
     if (body === null) return // it broke off
-    const right = await rightAnswer(world, one, body)
+    // A refusal of its own is one: the deed is not done.
+    const refuses = fault !== null && 'status' in fault && !('lie' in fault)
+    const right = refuses ? nothing : await rightAnswer(world, one, body)
     if (fault !== null && 'answer' in fault) return void req.socket.destroy()
     await misbehave(req.socket, res, one, right, fault)
   }
@@ -106,7 +108,8 @@ export async function faultyGateway(world: World): Promise<FaultyGateway> {
     }
     const text = Buffer.from(fault.body ?? '')
     const headers = { 'content-length': String(text.length), ...fault.headers }
-    return reply(res, { status: fault.status, headers, body: text }, text, false)
+    const honest = fault.headers?.['content-length'] === undefined
+    return reply(res, { status: fault.status, headers, body: text }, text, honest)
   }
 
   async function badSegment(
@@ -187,6 +190,8 @@ type Right = {
   readonly headers: Record<string, string>
   readonly body: Buffer
 }
+
+const nothing: Right = { status: 500, headers: {}, body: Buffer.alloc(0) }
 
 function read(req: IncomingMessage, number: number): Asked {
   const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(req.headers.range ?? '') ?? []

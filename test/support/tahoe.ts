@@ -1,7 +1,11 @@
 // Tests over a real Tahoe node: one node for all test files of an ava run.
 
+import { execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import type { ExecutionContext } from 'ava'
 import { type Cap, parseCap } from '../../src/tahoe/cap.ts'
 import { shareFiles, whyNoTahoe } from './tahoe-node.ts'
@@ -17,19 +21,36 @@ export type SharedNode = {
 
 let asked: Promise<SharedNode> | null = null
 
+/** When a process began, so that its number alone is not taken for it. */
+async function began(pid: number): Promise<string> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => null)
+  if (stat !== null) return stat.slice(stat.lastIndexOf(')')).split(' ')[20]!
+  const { stdout } = await promisify(execFile)('ps', ['-o', 'lstart=', '-p', String(pid)])
+  return stdout.replace(/\W+/g, '_')
+}
+
+/** The test files of one run are children of one process, and find the node by its name. */
 async function ask(): Promise<SharedNode> {
-  const { registerSharedWorker } = await import('ava/plugin') // not outside ava: the rest is for everybody
-  const worker = registerSharedWorker({
-    filename: new URL('./tahoe-worker.ts', import.meta.url),
-    supportedProtocols: ['ava-4'],
-  })
-  await worker.available
-  for await (const answer of worker.publish('start').replies()) {
-    const node = answer.data as SharedNode | { failed: string }
-    if ('failed' in node) throw new Error(node.failed)
-    return node
+  const build = join(import.meta.dirname, '../../build')
+  const dir = join(build, `tahoe-run-${process.ppid}-${await began(process.ppid)}`)
+  await mkdir(build, { recursive: true })
+  const first = await mkdir(dir).then(
+    () => true,
+    () => false,
+  )
+  if (first) {
+    const keeper = join(import.meta.dirname, 'tahoe-keeper.ts')
+    const args = [keeper, dir, String(process.ppid)]
+    spawn(process.execPath, args, { detached: true, stdio: 'ignore' }).unref()
   }
-  throw new Error('the worker that holds the Tahoe node did not answer')
+  for (let i = 0; i < 900; i++) {
+    const text = await readFile(join(dir, 'url.json'), 'utf8').catch(() => null)
+    if (text !== null) return JSON.parse(text) as SharedNode
+    const failed = await readFile(join(dir, 'failed.txt'), 'utf8').catch(() => null)
+    if (failed !== null) throw new Error(failed)
+    await sleep(100)
+  }
+  throw new Error('the Tahoe node of this run did not come up')
 }
 
 /** The node that all test files of this run share. */

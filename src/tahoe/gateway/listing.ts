@@ -20,7 +20,7 @@ type Json = { readonly [key: string]: unknown }
 export async function list(node: Node, dir: Cap, { signal }: Waiting = {}): Promise<Listing> {
   const what = `list ${dir}`
   mustBeDirectory(dir, what)
-  const path = capPath(dir, { query: 't=json' })
+  const path = capPath(dir, 't=json')
   const body = await node.want({ method: 'GET', path, what, limit: LISTING_MAX, signal })
   return readListing(body.toString(), dir, what)
 }

@@ -19,7 +19,7 @@ const TRIES = 4
 
 /** The newest version that enough shares hold, as `seq12-cpox`. */
 async function checkedVersion(node: Node, cap: Cap, what: string, signal?: AbortSignal): Promise<string> {
-  const path = capPath(cap, { query: 't=check&output=JSON' })
+  const path = capPath(cap, 't=check&output=JSON')
   const body = await node.want({ method: 'POST', path, what, limit: 16 << 20, signal })
   const answer = parseJson(body.toString(), what)
   const results = isObject(answer) ? answer.results : null
@@ -39,7 +39,7 @@ async function checkedVersion(node: Node, cap: Cap, what: string, signal?: Abort
 }
 
 async function sizeOf(node: Node, cap: Cap, what: string, signal?: AbortSignal): Promise<number> {
-  const body = await node.want({ method: 'GET', path: capPath(cap, { query: 't=json' }), what, signal })
+  const body = await node.want({ method: 'GET', path: capPath(cap, 't=json'), what, signal })
   const answer = parseJson(body.toString(), what)
   const about: unknown = Array.isArray(answer) ? answer[1] : null
   const size = isObject(about) ? about.size : null

@@ -21,7 +21,7 @@ export type NodeOptions = {
 export type Answer = { readonly status: number; readonly body: Buffer }
 
 type Question = {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  readonly method: 'GET' | 'POST'
   readonly path: string
   readonly what: string
   readonly body?: string | Buffer

@@ -1,5 +1,5 @@
-// Where the node is, and the paths we ask it for. Paths are made by hand: a URL
-// parser would take a child named '..' for a step upwards.
+// Where the node is, and the paths we ask it for: always by cap, never by a path of
+// names, which would cost a directory for each and which a URL parser may "mend".
 
 import { FsError } from '../../errors.ts'
 import type { Cap } from '../cap.ts'
@@ -34,14 +34,6 @@ export function nodeOrigin(text: string): string {
   return url.origin
 }
 
-/** One segment of a path. '.' and '..' are spelt out, so that nothing on the way resolves them. */
-const segment = (text: string): string =>
-  text === '.' ? '%2E' : text === '..' ? '%2E%2E' : encodeURIComponent(text)
-
-/** `/uri/$CAP[/name][?query]`. EINVAL for a name that has no UTF-8. */
-export function capPath(cap: Cap, options: { name?: string; query?: string } = {}): string {
-  const { name, query } = options
-  if (name !== undefined && !name.isWellFormed())
-    throw new FsError('EINVAL', 'a name with half a character in it')
-  return `/uri/${segment(cap.uri())}${name === undefined ? '' : '/' + segment(name)}${query ? '?' + query : ''}`
-}
+/** `/uri/$CAP[?query]`. Names travel in queries and bodies only, where '..', '/' and NUL mean nothing. */
+export const capPath = (cap: Cap, query?: string): string =>
+  `/uri/${encodeURIComponent(cap.uri())}${query === undefined ? '' : '?' + query}`
