@@ -7,6 +7,7 @@ import { filesystemChecks } from './conformance/filesystem.ts'
 import { listingChecks } from './conformance/listing.ts'
 import { makingChecks } from './conformance/making.ts'
 import { removingChecks } from './conformance/removing.ts'
+import { robustnessChecks } from './conformance/robustness.ts'
 import { rpcChecks } from './conformance/rpc.ts'
 import { owner, type Subject } from './conformance/world.ts'
 
@@ -19,3 +20,4 @@ makingChecks(memfs)
 removingChecks(memfs)
 listingChecks(memfs)
 filesystemChecks(memfs)
+robustnessChecks(memfs)

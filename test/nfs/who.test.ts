@@ -27,13 +27,13 @@ import {
   stranger,
   worldOver,
 } from './conformance/world.ts'
+import { needs } from './needs.ts'
 
 const linux = process.platform === 'linux'
 const canChangeUser = linux && process.getuid?.() === 0
 
-/** Tests that need another user run as root alone; CI is root. */
-const asRoot = canChangeUser || process.env.CI === 'true' ? test : test.skip
-const onLinux = linux ? test : test.skip
+const asRoot = needs(canChangeUser, 'Linux and root, to become another user')
+const onLinux = needs(linux, 'Linux')
 
 // Another user's process: it connects, sends what it is told, and closes at once when told to.
 const child = `
