@@ -99,35 +99,43 @@ real('more than 1 MiB at a time, or a version that is none, is EINVAL', async (t
 })
 
 real(
-  'an overwrite whose answer is lost is found done, and one that never arrived is EAGAIN',
-  async (t, { node }) => {
+  'an overwrite whose answer is lost is found done; one that failed is EAGAIN; one overtaken is ESTALE',
+  async (t, { node, grid }) => {
     const cap = await put(node, fresh(1000), '?format=SDMF')
-    let how: 'whole' | 'lost' | 'refused' = 'whole'
+    const ours = fresh(500)
+    const theirs = fresh(500)
+    let how: 'lost' | 'refused' | 'overtaken' = 'lost'
     const between = await faultyGateway({
+      // What reads of the content are served, where the client asks for it.
+      get file() {
+        return how === 'overtaken' ? theirs : ours
+      },
       fault: asked => {
-        if (asked.method !== 'PUT' || how === 'whole') return null
-        return how === 'lost' ? { answer: 'lost' } : { status: 500, body: 'UncoordinatedWriteError' }
+        if (asked.method !== 'PUT') return null
+        return how === 'refused' ? { status: 500, body: 'UncoordinatedWriteError' } : { answer: 'lost' }
       },
       async answer(asked, bytes) {
-        if (asked.method === 'PUT' && how === 'refused') return { status: 500, text: '' }
-        // A stand-in cannot pass on ranges of binary bytes as text, so it must not be asked for any.
-        const init = { method: asked.method, ...(bytes.length > 0 ? { body: new Uint8Array(bytes) } : {}) }
+        const body = asked.method !== 'PUT' ? null : how === 'overtaken' ? theirs : bytes
+        const init = { method: asked.method, ...(body === null ? {} : { body: new Uint8Array(body) }) }
         const answer = await fetch(node.url.replace(/\/$/, '') + asked.path, init)
         return { status: answer.status, text: await answer.text() }
       },
     })
-    const grid = gateway(between.url)
-    const straight = gateway(node.url)
+    const through = gateway(between.url)
     t.teardown(async () => {
-      await grid.close()
-      await straight.close()
+      await through.close()
       await between.close()
     })
-    const { version: expected } = await straight.stat(cap)
-    const bytes = fresh(500)
+    const overwrite = async () => {
+      const { version: expected } = await grid.stat(cap)
+      return await through.overwrite(cap, sourceOf(ours), { expected })
+    }
+    t.is((await overwrite()).size, 500)
+    t.deepEqual(await bytesOf(grid.read(cap, all)), ours)
     how = 'refused'
-    await t.throwsAsync(grid.overwrite(cap, sourceOf(bytes), { expected }), { code: 'EAGAIN' })
-    t.is((await straight.stat(cap)).version, expected)
-    t.is((await straight.overwrite(cap, sourceOf(bytes), { expected })).size, 500)
+    await t.throwsAsync(overwrite(), { code: 'EAGAIN' })
+    how = 'overtaken'
+    await t.throwsAsync(overwrite(), { code: 'ESTALE' })
+    t.deepEqual(await bytesOf(grid.read(cap, all)), theirs)
   },
 )

@@ -77,12 +77,22 @@ export function readCap(body: Buffer, what: string): Cap {
 }
 
 export function parseJson(text: string, what: string): unknown {
+  const revive = longNumbers.test(text) ? keepLong : undefined
   try {
-    return JSON.parse(text, longNumbers.test(text) ? keepLong : undefined)
+    return JSON.parse(text, revive)
   } catch {
-    throw garbage(what, 'the answer is not JSON, or not all of it')
+    // The node is written in Python, which takes and prints numbers that are none.
+    const mended = text.replace(notNumbers, (all, none) => (none === undefined ? all : 'null'))
+    try {
+      return JSON.parse(mended, revive)
+    } catch {
+      throw garbage(what, 'the answer is not JSON, or not all of it')
+    }
   }
 }
+
+/** Strings, so that they are passed over, or what JSON does not know. */
+const notNumbers = /"(?:[^"\\]|\\.)*"|(-?Infinity|NaN)/g
 
 // Others may keep whole nanoseconds in their metadata. Such numbers stay as they are
 // written; looking at each number costs time, so that is done only where there are any.
