@@ -56,19 +56,7 @@ test('a foreign mtime holds while the link was set once; afterwards linkmotime d
 })
 
 test('numbers that cannot be times or modes are as if they were not there', t => {
-  for (const mtime of [
-    -1,
-    2 ** 32,
-    1e300,
-    Number.NaN,
-    Infinity,
-    '5',
-    null,
-    {},
-    [],
-    true,
-    JSON.rawJSON?.('5'),
-  ])
+  for (const mtime of [-1, 2 ** 32, 1e300, Number.NaN, Infinity, '5', null, {}, [], true])
     t.is(edgeAttrs({ cap, metadata: { ...linked, mtime } }).mtime, 1700000000500000000n)
   for (const mtime of [
     '',
