@@ -1,12 +1,17 @@
 # Server and client in one machine, over its own loopback: the commands as a user gives them.
-# The grid is the test's; GATEWAY says where, /job/root holds the root cap, /job/tree a copy.
+# The grid is the test's, at the end of a tunnel; /job/root holds the root cap, /job/tree a copy.
 MNT=/mnt/nfs
 mkdir -p "$MNT" /mnt/below
 at=/ # the checks' own folder must not keep the mount busy, nor a dead server hang them
 
+tunnel() {
+  node /project/test/kernel/tunnel.ts "$GATEWAY_PORT" >/tmp/tunnel 2>&1 &
+  until grep -q open /tmp/tunnel; do sleep 0.2; done
+}
+
 tahoe_nfs() { node /project/bin/tahoe-nfs.js "$@"; }
 
-serves() { tahoe_nfs mount --grid "gateway:$GATEWAY" --root-file /job/root --state /root/state "$MNT"; }
+serves() { tahoe_nfs mount --grid "gateway:http://127.0.0.1:$GATEWAY_PORT/" --root-file /job/root --state /root/state "$MNT"; }
 
 # said FIELD: a number or a string from what `status --json` says.
 said() { tahoe_nfs status --json "$MNT" | sed -n 's/^ *"'"$1"'": "\{0,1\}\([^",]*\)"\{0,1\},\{0,1\}$/\1/p' | head -n 1; }
@@ -109,7 +114,7 @@ busy() {
 
 # Debian's busybox shell prefers its own programs: a script that needs others shows it here.
 script_alone() {
-  tahoe_nfs serve --grid "gateway:$GATEWAY" --root-file /job/root --state /root/state --listen 127.0.0.1:2999 >/tmp/serve.out 2>/tmp/serve.err &
+  tahoe_nfs serve --grid "gateway:http://127.0.0.1:$GATEWAY_PORT/" --root-file /job/root --state /root/state --listen 127.0.0.1:2999 >/tmp/serve.out 2>/tmp/serve.err &
   server=$!
   i=0
   until grep -q 'serving 127.0.0.1:2999' /tmp/serve.out; do
@@ -142,6 +147,7 @@ given_up() {
   refused mountpoint -q "$MNT"
 }
 
+tunnel
 check 'mount mounts and goes to the background' begins
 mountpoint -q "$MNT" || exit 1 # nothing below may be judged on the folder underneath
 check 'status tells which process serves what' status_tells

@@ -17,8 +17,8 @@ await judged(test, 'loopback', {
   async world() {
     const node = await sharedTahoe()
     const { files, env } = await fill(node, { crowd: false })
-    for (const path of ['src', 'bin', 'scripts', 'package.json'])
+    for (const path of ['src', 'bin', 'scripts', 'package.json', 'test/kernel/tunnel.ts'])
       for (const [to, entry] of await treeOf(path)) files.set(to, entry)
-    return { env: { ...env, GATEWAY: node.url.replace('127.0.0.1', '10.0.2.2') }, files }
+    return { env: { ...env, GATEWAY_PORT: new URL(node.url).port }, files }
   },
 })

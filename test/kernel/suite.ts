@@ -55,7 +55,8 @@ export async function judged(test: TestFn, title: string, suite: Suite): Promise
   for (const name of names) {
     test.serial(`${title}: ${name}`, async t => {
       t.timeout(timeoutMs)
-      const verdict = await guest!.verdict(name)
+      const verdict = await guest!.verdict(name).catch((error: Error) => error)
+      if (verdict instanceof Error) return t.fail(verdict.message)
       t.true(verdict.ok, verdict.output)
       t.log(`${verdict.ms} ms`)
     })
