@@ -12,26 +12,41 @@ import { readRules } from './rules-read.ts'
 import { refusalRules } from './rules-refuse.ts'
 import { renameRules } from './rules-rename.ts'
 import { repeatRules } from './rules-repeat.ts'
+import { restartRules } from './rules-restart.ts'
 
-export type Subject = { readonly vfs: Vfs; close(): Promise<void> }
+export type Subject = {
+  readonly vfs: Vfs
+  close(): Promise<void>
+  /** Ends it and begins again on what it kept; `close` closes the last one. */
+  restart?(): Promise<Vfs>
+}
 
 export type Can = {
   readonly write: boolean
   /** Absent: yes. Where not, the subject's tree has no `link`. */
   readonly symlinks?: boolean
+  /** Whether its subjects have `restart`. */
+  readonly restart?: boolean
 }
 
 /** A rule's title is a sentence; its body gets a file system of its own. */
-export type Spec = (title: string, body: (t: ExecutionContext, vfs: Vfs) => Promise<void>) => void
+export type Spec = (
+  title: string,
+  body: (t: ExecutionContext, vfs: Vfs, restart: () => Promise<Vfs>) => Promise<void>,
+) => void
 
 export function conforms(name: string, open: () => Promise<Subject>, can: Can): void {
   const spec: Spec = (title, body) =>
     test(`${name}: ${title}`, async t => {
       const subject = await open()
       t.teardown(() => subject.close())
-      await body(t, subject.vfs)
+      await body(t, subject.vfs, () => {
+        if (!subject.restart) throw new Error('this subject was said to restart, and cannot')
+        return subject.restart()
+      })
     })
   readRules(spec, can)
+  if (can.restart) restartRules(spec, can)
   const rules = can.write ? [nameRules, renameRules, dataRules, repeatRules] : [refusalRules]
   for (const each of rules) each(spec)
 }

@@ -33,7 +33,7 @@ for (const [name, cacheSize] of [
   ['tahoefs', 2 ** 26],
   ['tahoefs without a cache', 0],
 ] as const) {
-  conforms(name, () => over(cacheSize), { write: false })
+  conforms(name, () => over(cacheSize), { write: false, restart: true })
 }
 
 async function over(cacheSize: number): Promise<Subject> {
@@ -42,12 +42,18 @@ async function over(cacheSize: number): Promise<Subject> {
   const [stateDir, cacheDir] = [join(dir, 'state'), join(dir, 'cache')]
   const owner = { uid: 1000, gid: 100 }
   const root = directory(grid, tree)
-  const vfs = await Tahoefs.open({ grid, root, stateDir, cacheDir, cacheSize, ttl: 20_000, owner })
+  const open = () => Tahoefs.open({ grid, root, stateDir, cacheDir, cacheSize, ttl: 20_000, owner })
+  let vfs = await open()
   return {
     vfs,
     async close() {
       await vfs.close()
       rmSync(dir, { recursive: true })
+    },
+    async restart() {
+      await vfs.close()
+      vfs = await open()
+      return vfs
     },
   }
 }
