@@ -6,7 +6,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import type { ExecutionContext } from 'ava'
+import type { ExecutionContext, TestFn } from 'ava'
 import { type Cap, parseCap } from '../../src/tahoe/cap.ts'
 import { shareFiles, whyNoTahoe } from './tahoe-node.ts'
 
@@ -57,17 +57,24 @@ async function ask(): Promise<SharedNode> {
 export const sharedTahoe = (): Promise<SharedNode> => (asked ??= ask())
 
 /**
- * The shared node, or null where Tahoe is not installed: then the test says so and
- * passes, except with CI=true, where it fails.
+ * Declares a test over the shared node. Where Tahoe is not installed it is skipped, and
+ * its title says why; with CI=true it runs, and fails.
  */
-export async function tahoeFor(t: ExecutionContext): Promise<SharedNode | null> {
-  t.timeout(120_000) // the first to ask waits for the node to start
+export function onTahoe(
+  test: TestFn,
+  title: string,
+  body: (t: ExecutionContext, node: SharedNode) => Promise<void>,
+): void {
   const why = whyNoTahoe()
-  if (why === null) return await sharedTahoe()
-  if (process.env.CI === 'true') t.fail(why)
-  else t.pass()
-  t.log(`skipped: ${why}`)
-  return null
+  if (why !== null && process.env.CI !== 'true') {
+    test.skip(`real node: ${title} (${why})`, t => t.fail())
+    return
+  }
+  test(`real node: ${title}`, async t => {
+    t.timeout(120_000) // the first to ask waits for the node to start
+    if (why !== null) throw new Error(why)
+    await body(t, await sharedTahoe())
+  })
 }
 
 /** Bytes that no test has stored before. */

@@ -6,7 +6,7 @@ import { type Cap, litCap } from '../../src/tahoe/cap.ts'
 import { gateway } from '../../src/tahoe/gateway/gateway.ts'
 import type { Child, Edit, Grid, Outcome } from '../../src/tahoe/grid.ts'
 import { type Asked, type Fault, type FaultyGateway, faultyGateway } from '../support/faulty-gateway.ts'
-import { fresh, put, type SharedNode, tahoeFor, web } from '../support/tahoe.ts'
+import { fresh, onTahoe, put, type SharedNode, web } from '../support/tahoe.ts'
 
 type World = {
   node: SharedNode
@@ -18,9 +18,7 @@ type World = {
 
 /** The real node behind a gateway that passes everything on, until it is told otherwise. */
 function real(title: string, body: (t: ExecutionContext, world: World) => Promise<void>): void {
-  test(`real node: ${title}`, async t => {
-    const node = await tahoeFor(t)
-    if (node === null) return
+  onTahoe(test, title, async (t, node) => {
     let fault: (asked: Asked) => Fault | null = () => null
     let first: (asked: Asked) => Promise<unknown> = async () => {}
     const between = await faultyGateway({

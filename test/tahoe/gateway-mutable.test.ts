@@ -5,7 +5,7 @@ import type { Cap } from '../../src/tahoe/cap.ts'
 import { gateway } from '../../src/tahoe/gateway/gateway.ts'
 import type { Grid } from '../../src/tahoe/grid.ts'
 import { faultyGateway } from '../support/faulty-gateway.ts'
-import { fresh, loseShares, put, type SharedNode, tahoeFor, web } from '../support/tahoe.ts'
+import { fresh, loseShares, onTahoe, put, type SharedNode, web } from '../support/tahoe.ts'
 import { bytesOf, drain, sourceOf } from '../support/tahoe-bytes.ts'
 
 const MIB = 1 << 20
@@ -15,9 +15,7 @@ function real(
   title: string,
   body: (t: ExecutionContext, world: { node: SharedNode; grid: Grid }) => Promise<void>,
 ): void {
-  test(`real node: ${title}`, async t => {
-    const node = await tahoeFor(t)
-    if (node === null) return
+  onTahoe(test, title, async (t, node) => {
     const grid = gateway(node.url)
     t.teardown(() => grid.close())
     await body(t, { node, grid })

@@ -11,9 +11,9 @@ import {
   fresh,
   loseShares,
   makeTree,
+  onTahoe,
   put,
   type SharedNode,
-  tahoeFor,
   web,
 } from '../support/tahoe.ts'
 import { bytesOf, drain, sourceOf } from '../support/tahoe-bytes.ts'
@@ -21,14 +21,11 @@ import { bytesOf, drain, sourceOf } from '../support/tahoe-bytes.ts'
 const all = { start: 0, end: Number.POSITIVE_INFINITY }
 const MIB = 1 << 20
 
-/** A test over the real node; where there is none it says so. */
 function real(
   title: string,
   body: (t: ExecutionContext, world: { node: SharedNode; grid: Grid }) => Promise<void>,
 ): void {
-  test(`real node: ${title}`, async t => {
-    const node = await tahoeFor(t)
-    if (node === null) return
+  onTahoe(test, title, async (t, node) => {
     const grid = gateway(node.url)
     t.teardown(() => grid.close())
     await body(t, { node, grid })

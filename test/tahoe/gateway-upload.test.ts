@@ -41,14 +41,14 @@ const until = async (what: () => boolean) => {
 test('an upload sends the bytes with their length, hears progress, and gives the cap', async t => {
   let came: Buffer | null = null
   const { grid, node } = await over(t, (asked, body) => {
-    came = body
+    if (asked.method === 'PUT') came = body
     return stored(asked, body)
   })
   const bytes = randomBytes(300_000)
   const heard: number[] = []
   const cap = await grid.upload(sourceOf(bytes), { onProgress: n => heard.push(n) })
   t.is(cap.uri(), capOf(bytes))
-  t.deepEqual(came, bytes)
+  t.true(bytes.equals(came!))
   t.is(heard.at(-1), bytes.length)
   t.deepEqual(
     heard,
