@@ -185,8 +185,8 @@ test('a caller who is neither owner nor root may ask seven things, and is told n
     const other = await connect(cred)
     const object = file
     t.is(await other.status(GETATTR, { object }), 'NFS3_OK')
-    t.is(await other.status(FSINFO, { object }), 'NFS3_OK')
-    t.is(await other.status(FSSTAT, { object }), 'NFS3_OK')
+    t.is(await other.status(FSINFO, { fsroot: object }), 'NFS3_OK')
+    t.is(await other.status(FSSTAT, { fsroot: object }), 'NFS3_OK')
     t.is(await other.status(PATHCONF, { object }), 'NFS3_OK')
     t.deepEqual(await other.root(), root)
     t.is((await other.rpc.call(NFS_PROGRAM, NFS_V3, 0, Buffer.alloc(0))).stat, 'SUCCESS')

@@ -5,11 +5,11 @@ import { type Nfs, procedure } from '../procedure.ts'
 import { FSF3, maxdata, nfs_fh3, nfstime3, post_op_attr } from '../types.ts'
 import { bool, size64, struct, type TypeOf, uint32 } from '../xdr.ts'
 
-const args = struct({ object: nfs_fh3 })
+const args = struct({ fsroot: nfs_fh3 })
 const resfail = struct({ obj_attributes: post_op_attr })
 
-async function failed(nfs: Nfs, { object }: TypeOf<typeof args>): Promise<TypeOf<typeof resfail>> {
-  return { obj_attributes: postOp(await nfs.attrs(object)) }
+async function failed(nfs: Nfs, { fsroot }: TypeOf<typeof args>): Promise<TypeOf<typeof resfail>> {
+  return { obj_attributes: postOp(await nfs.attrs(fsroot)) }
 }
 
 /** FSSTAT, RFC 1813 §3.3.18. */
@@ -31,8 +31,8 @@ export const FSSTAT = procedure({
   fromHere: true,
   failed,
 
-  async handle(nfs, { object }) {
-    const attr = await nfs.resolve(object)
+  async handle(nfs, { fsroot }) {
+    const attr = await nfs.resolve(fsroot)
     const s = await nfs.vfs.statfs(nfs.call)
     return {
       obj_attributes: fattr(attr),
@@ -69,9 +69,9 @@ export const FSINFO = procedure({
   fromHere: true,
   failed,
 
-  async handle(nfs, { object }) {
+  async handle(nfs, { fsroot }) {
     return {
-      obj_attributes: fattr(await nfs.resolve(object)),
+      obj_attributes: fattr(await nfs.resolve(fsroot)),
       rtmax: maxdata,
       rtpref: maxdata,
       rtmult: 4096,
@@ -89,7 +89,7 @@ export const FSINFO = procedure({
 /** PATHCONF, RFC 1813 §3.3.20. */
 export const PATHCONF = procedure({
   name: 'PATHCONF',
-  args,
+  args: struct({ object: nfs_fh3 }),
   resok: struct({
     obj_attributes: post_op_attr,
     linkmax: uint32,
@@ -102,7 +102,6 @@ export const PATHCONF = procedure({
   resfail,
   anyone: true,
   fromHere: true,
-  failed,
 
   async handle(nfs, { object }) {
     return {
@@ -114,5 +113,9 @@ export const PATHCONF = procedure({
       case_insensitive: false,
       case_preserving: true,
     }
+  },
+
+  async failed(nfs, { object }) {
+    return { obj_attributes: postOp(await nfs.attrs(object)) }
   },
 })

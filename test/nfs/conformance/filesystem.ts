@@ -9,7 +9,7 @@ export function filesystemChecks(subject: Subject): void {
   const { reading, writing } = checksOf(subject)
 
   reading('FSINFO is consistent', async ({ t, nfs, root }) => {
-    const i = await nfs.ok(FSINFO, { object: root })
+    const i = await nfs.ok(FSINFO, { fsroot: root })
     t.true(i.rtmax >= i.rtpref && i.rtpref > 0 && i.rtmult > 0 && i.rtmax % i.rtmult === 0)
     t.true(i.wtmax >= i.wtpref && i.wtpref > 0 && i.wtmult > 0 && i.wtmax % i.wtmult === 0)
     t.true(i.dtpref > 0)
@@ -25,12 +25,12 @@ export function filesystemChecks(subject: Subject): void {
   })
 
   writing('FSSTAT is ordered, and free bytes do not grow by writing', async ({ t, nfs, root }) => {
-    const before = await nfs.ok(FSSTAT, { object: root })
+    const before = await nfs.ok(FSSTAT, { fsroot: root })
     t.true(before.tbytes >= before.fbytes && before.fbytes >= before.abytes)
     t.true(before.tfiles >= before.ffiles && before.ffiles >= before.afiles)
     const file = await nfs.create(root, 'a')
     await nfs.write(file, 0, Buffer.alloc(500_000))
-    t.true((await nfs.ok(FSSTAT, { object: file })).fbytes <= before.fbytes)
+    t.true((await nfs.ok(FSSTAT, { fsroot: file })).fbytes <= before.fbytes)
   })
 
   writing('PATHCONF tells the truth about names', async ({ t, nfs, root }) => {
@@ -46,8 +46,8 @@ export function filesystemChecks(subject: Subject): void {
   writing('all three take any handle, from anyone', async ({ t, nfs, root, connect }) => {
     const file = await nfs.create(root, 'a')
     const anonymous = await connect('none')
-    t.is(await anonymous.status(FSINFO, { object: file }), 'NFS3_OK')
+    t.is(await anonymous.status(FSINFO, { fsroot: file }), 'NFS3_OK')
     t.is(await anonymous.status(PATHCONF, { object: file }), 'NFS3_OK')
-    t.is(await anonymous.status(FSSTAT, { object: file }), 'NFS3_OK')
+    t.is(await anonymous.status(FSSTAT, { fsroot: file }), 'NFS3_OK')
   })
 }

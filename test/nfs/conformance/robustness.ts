@@ -24,7 +24,7 @@ export const everyProcedure: Any[] = Object.values({
 })
 
 /** Arguments that would do, but for the handle. */
-function argsWith(name: string, handle: Uint8Array): unknown {
+export function argsWith(name: string, handle: Uint8Array): unknown {
   const where = at(handle, 'x')
   const cookieverf = Buffer.alloc(8)
   const byName: Record<string, unknown> = {
@@ -44,6 +44,8 @@ function argsWith(name: string, handle: Uint8Array): unknown {
     LINK: { file: handle, link: where },
     READDIR: { dir: handle, cookie: 0n, cookieverf, count: 4096 },
     READDIRPLUS: { dir: handle, cookie: 0n, cookieverf, dircount: 4096, maxcount: 4096 },
+    FSSTAT: { fsroot: handle },
+    FSINFO: { fsroot: handle },
     COMMIT: { file: handle, offset: 0, count: 0 },
   }
   return byName[name] ?? { object: handle }

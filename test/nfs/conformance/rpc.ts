@@ -191,7 +191,7 @@ export function rpcChecks(subject: Subject): void {
   })
 
   reading('a flavour that we do not know is AUTH_TOOWEAK', async ({ t, nfs, root }) => {
-    const args = encode(FSINFO.spec.args, { object: root })
+    const args = encode(FSINFO.spec.args, { fsroot: root })
     const cred = { flavor: 6, body: Buffer.alloc(20) }
     const reply = await nfs.rpc.call(NFS_PROGRAM, NFS_V3, procNumbers.FSINFO, args, { cred })
     t.is(reply.stat, 'AUTH_ERROR')
