@@ -7,7 +7,7 @@ import { at, content, entries, make, snapshot } from './walk.ts'
 
 export function restartRules(spec: Spec, can: Can): void {
   spec(
-    'after a restart every inode is the same, to the nanosecond, and so is every cookie',
+    'ids stay across a restart, and so do handles and cookies, and every attribute to the nanosecond',
     async (t, vfs, restart) => {
       const dir = (await at(vfs, 'many')).id
       const [before, lines] = [await snapshot(vfs), await entries(vfs, dir)]
