@@ -50,10 +50,12 @@ test('less authority is what a Tahoe node derives: write, read, verify', t => {
 })
 
 type Vector = { kind: string; expected: string; rsaKeyDer?: string }
-const published = new URL('../../../shared/fixtures/tahoe-vectors/vectors.json', import.meta.url)
+// Tahoe's own; they are under its licence, so they do not come with this project.
+const published = process.env['TAHOE_VECTORS'] ?? ''
 const withVectors = existsSync(published) ? test : test.skip
+const reason = existsSync(published) ? '' : ' (TAHOE_VECTORS does not name vectors.json)'
 
-withVectors("the published vectors' caps parse, and the mutable ones follow from their keys", t => {
+withVectors(`the published caps parse, and the mutable ones follow from their keys${reason}`, t => {
   const { vectors } = JSON.parse(readFileSync(published, 'utf8')) as { vectors: Vector[] }
   for (const { expected, rsaKeyDer } of vectors) {
     const cap = parseCap(expected)
