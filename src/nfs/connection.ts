@@ -6,7 +6,7 @@ import type { Socket } from 'node:net'
 import type { Dispatched, Env } from './dispatch.ts'
 import { RecordReader } from './record.ts'
 import { finish } from './rpc.ts'
-import { Garbage, type Writer } from './xdr.ts'
+import type { Writer } from './xdr.ts'
 
 /** What a connection needs of the server it belongs to. */
 export type House = {
@@ -71,7 +71,7 @@ export class Connection {
         this.#handle(record)
       }
     } catch (err) {
-      if (!(err instanceof Garbage)) throw err
+      // Garbage, or a mistake of ours that some bytes bring out: either way it ends here.
       this.#house.garbage(this, err)
       this.#socket.destroy()
       return

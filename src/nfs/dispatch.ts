@@ -3,6 +3,7 @@
 // procedure's result becomes a reply.
 
 import type { Log } from '../log.ts'
+import { about } from './about.ts'
 import type { Caller, Procedure, Program, RpcCall } from './program.ts'
 import {
   AUTH_NONE,
@@ -88,11 +89,16 @@ export class Dispatcher {
       fromHere: procedure.fromHere,
       weight: prepared.weight,
       answer: async ({ peer, signal, busy }) => {
+        const begun = performance.now()
         const call: RpcCall = { xid, caller, peer, signal, args, busy }
         try {
           const w = accepted(xid, 'SUCCESS')
           const status = await prepared.answer(call, w)
-          this.#log.debug({ xid, proc: name, uid: caller?.uid, status }, 'call')
+          const ms = Math.round(performance.now() - begun)
+          this.#log.debug(
+            { xid, proc: name, uid: caller?.uid, args: about(prepared.args), status, ms },
+            'call',
+          )
           this.#told(name, status)
           return w
         } catch (err) {

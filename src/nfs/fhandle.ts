@@ -20,17 +20,17 @@ export function fhandle({ id, generation }: Pick<Attr, 'id' | 'generation'>): Ui
   return bytes
 }
 
-/** The id that a handle claims. BADHANDLE: we never issued anything of this form. */
-function idIn(handle: Uint8Array): FileId {
+/** The id that a handle claims, or null for what we never issued. */
+export function claimedId(handle: Uint8Array): FileId | null {
   const bytes = Buffer.from(handle.buffer, handle.byteOffset, handle.length)
-  if (bytes.length !== fhandleBytes || !magic.equals(bytes.subarray(0, 4)))
-    throw new Nfs3Error('NFS3ERR_BADHANDLE', 'not of our making')
+  if (bytes.length !== fhandleBytes || !magic.equals(bytes.subarray(0, 4))) return null
   return bytes.readBigUInt64BE(4)
 }
 
 /** The inode behind a handle. STALE: it is gone, or the random bits are others; nobody learns which. */
 export async function resolve(vfs: Vfs, handle: Uint8Array, call: Call): Promise<Attr> {
-  const id = idIn(handle)
+  const id = claimedId(handle)
+  if (id === null) throw new Nfs3Error('NFS3ERR_BADHANDLE', 'not of our making')
   const attr = await vfs.getattr(id, call)
   if (!timingSafeEqual(handle, fhandle(attr))) throw new FsError('ESTALE', 'a handle of another file')
   return attr

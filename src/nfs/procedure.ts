@@ -71,6 +71,7 @@ export const procedure = <A, R, F>(spec: Spec<A, R, F>): Unbound<A, R, F> => ({
       const args = spec.args.read(r)
       return {
         weight: spec.weight?.(args) ?? 0,
+        args,
         async answer(call, w) {
           const { status, write } = await (spec.changes
             ? once(of, spec, args, call)

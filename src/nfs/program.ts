@@ -24,6 +24,8 @@ export type RpcCall = {
 export type Prepared = {
   /** Bytes that the reply may carry besides its head, for the bound on bytes in flight. */
   readonly weight: number
+  /** The arguments, for the log. */
+  readonly args: unknown
   /** Writes the whole result, once, at its end; gives the status for the log. */
   answer(call: RpcCall, w: Writer): Promise<string> | string
 }
@@ -56,6 +58,7 @@ export const plain = <A, R>(spec: {
     const args = spec.args.read(r)
     return {
       weight: 0,
+      args,
       async answer(call, w) {
         spec.res.write(w, await spec.handle(args, call))
         return 'done'

@@ -13,6 +13,7 @@ import { Patience } from './patience.ts'
 import { type Admit, admitLoopback } from './peer.ts'
 import type { Program } from './program.ts'
 import { maxdata } from './types.ts'
+import { Garbage } from './xdr.ts'
 
 export type Limits = {
   /** Connections at once. */
@@ -155,7 +156,9 @@ export function serve(listener: Server, options: ServeOptions): Serving {
     },
     garbage({ peer }, err) {
       count.garbage++
-      log.info({ peer, err }, 'closed a connection that sent what is no call')
+      if (err instanceof Garbage)
+        log.info({ peer, why: err.message }, 'closed a connection that sent no call')
+      else log.error({ peer, err }, 'not meant to happen')
     },
   }
 

@@ -212,7 +212,7 @@ export async function worldOver(
   return { t, vfs, port: served.port, serving: served.serving, nfs, root: await nfs.root(), connect }
 }
 
-/** What the checks run over; its files belong to `owner`. */
+/** What the checks run over: each `open` gives a new one with an empty root, whose files belong to `owner`. */
 export type Subject = {
   readonly name: string
   readonly write: boolean
