@@ -32,6 +32,8 @@ export class TinyGrid implements Grid {
   /** So many reads end early, and say nothing, as no grid should. */
   short = 0
   chunk = 64 * 1024
+  /** Reads that go on at this moment. */
+  reading = 0
   readonly #gates = new Map<string, PromiseWithResolvers<void>>()
   readonly #files = new Map<string, Stored>()
   readonly #dirs = new Map<string, Map<string, Child>>()
@@ -131,6 +133,20 @@ export class TinyGrid implements Grid {
     { signal, version }: Waiting & { version?: string } = {},
   ): AsyncGenerator<Buffer> {
     this.ranges.push(range)
+    this.reading++
+    try {
+      yield* this.#bytes(cap, range, signal, version)
+    } finally {
+      this.reading--
+    }
+  }
+
+  async *#bytes(
+    cap: Cap,
+    range: Range,
+    signal: AbortSignal | undefined,
+    version: string | undefined,
+  ): AsyncGenerator<Buffer> {
     await this.#answer('read', signal)
     const stored = this.#files.get(place(cap))
     if (!stored) throw new FsError('EAGAIN', 'read: no shares')

@@ -161,6 +161,18 @@ export class BlockCache {
     this.#writing.set(name, { data, done })
   }
 
+  /** Has a block at hand for its next readers, who mostly come soon, though it is not kept on disk. */
+  remember(content: Content, block: number, data: Buffer): void {
+    const name = nameOf(content, block)
+    for (let at = 0; at < data.length; at += UNIT)
+      this.#remember(name, at / UNIT, data.subarray(at, at + UNIT))
+  }
+
+  #remember(name: string, unit: number, plain: Buffer): void {
+    // A copy: a piece of the block would keep all of it in memory.
+    this.#opened.set(`${name}/${unit}`, Buffer.from(plain))
+  }
+
   /** Waits for what is being written; what comes later is not kept. */
   async close(): Promise<void> {
     this.#closed = true
@@ -178,9 +190,7 @@ export class BlockCache {
       const plain = data.subarray(at, at + UNIT)
       const cipher = createCipheriv('aes-256-gcm', key, nonceOf(header, unit)).setAAD(Buffer.from(name))
       parts.push(cipher.update(plain), cipher.final(), cipher.getAuthTag())
-      // Reading a block is mostly followed by reading it again.
-      // A copy: a piece of the block would keep all of it in memory.
-      this.#opened.set(`${name}/${unit}`, Buffer.from(plain))
+      this.#remember(name, unit, plain)
     }
     const temporary = join(this.#dir, `tmp-${process.pid}-${name}`)
     try {

@@ -140,6 +140,7 @@ export class Reader {
         }
         if (filled < size) throw new FsError('EAGAIN', 'read: less than was asked for')
         if (kept) this.#cache.put(content, block, data)
+        else this.#cache.remember(content, block, data)
         return data
       } catch (err) {
         if (kept) this.#cache.unreserve(size)

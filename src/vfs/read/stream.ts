@@ -128,6 +128,7 @@ export class Stream {
   #deliver(block: Buffer, kept: boolean): void {
     const number = this.#next++
     if (kept) this.#cache.put(this.#content, number, block)
+    else this.#cache.remember(this.#content, number, block)
     this.#wanted.get(number)?.resolve(block)
     this.#wanted.delete(number)
   }
