@@ -13,7 +13,7 @@ import { Reader } from './read/reader.ts'
 import { State } from './state/state.ts'
 import { attrOf, type Inode, type Owner } from './tree/inode.ts'
 import { Tree } from './tree/tree.ts'
-import type { Attr, Call, Entry, FileId, FsStat, Read, Vfs } from './vfs.ts'
+import type { Attr, AttrChange, Call, Change, Entry, FileId, FsStat, Read, Vfs } from './vfs.ts'
 
 export type TahoefsOptions = {
   readonly grid: Grid
@@ -94,6 +94,10 @@ export class Tahoefs implements Vfs {
     return { cache: { bytes: this.#cache.bytes, limit: this.#cache.limit }, reach: { ...this.#asker.reach } }
   }
 
+  known(id: FileId): Attr {
+    return this.#attr(this.#tree.inode(id))
+  }
+
   async getattr(id: FileId, call?: Call): Promise<Attr> {
     return this.#attr(await this.#tree.settle(id, call?.signal))
   }
@@ -141,8 +145,10 @@ export class Tahoefs implements Vfs {
     return this.getattr(id, call)
   }
 
-  async setattr(id: FileId): Promise<never> {
-    return this.#refuse('setattr', id)
+  async setattr(id: FileId, change: AttrChange): Promise<Change> {
+    if (Object.keys(change).length > 0) return this.#refuse('setattr', id)
+    const attr = this.known(id)
+    return { before: attr, after: attr }
   }
 
   async write(id: FileId): Promise<never> {

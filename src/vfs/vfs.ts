@@ -134,6 +134,13 @@ export interface Vfs {
    */
   readonly writeverf: Uint8Array
 
+  /**
+   * The attributes as they are known here, at once and without asking; ESTALE as ever. For
+   * whoever must see that an id is good, or tell what an operation left; `getattr` sees
+   * that they are as fresh as they should be.
+   */
+  known(id: FileId): Attr
+
   getattr(id: FileId, call?: Call): Promise<Attr>
 
   /**

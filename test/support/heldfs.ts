@@ -14,7 +14,7 @@ export function held(vfs: Vfs, hold: (op: keyof Vfs, id: unknown) => Promise<voi
       const member = target[op]
       if (typeof member !== 'function') return member
       const method = member.bind(target) as (...args: unknown[]) => unknown
-      if (op === 'retain' || op === 'release') return method
+      if (op === 'known' || op === 'retain' || op === 'release') return method
       return async (...args: unknown[]) => {
         await withPatience(hold(op, args[0]), (args.at(-1) as Call | undefined)?.signal)
         return method(...args)

@@ -41,9 +41,11 @@ export class MemFs implements V.Vfs {
     this.root = this.#inodes.newDir({}, null).id
   }
 
+  known = (id: V.FileId): V.Attr => this.#attr(this.#inodes.node(id))
+
   async getattr(id: V.FileId, call?: V.Call): Promise<V.Attr> {
     patient(call)
-    return this.#attr(this.#inodes.node(id))
+    return this.known(id)
   }
 
   async setattr(id: V.FileId, change: V.AttrChange, call?: V.ChangingCall & { guard?: bigint | undefined }) {

@@ -93,6 +93,10 @@ export function readRules(spec: Spec, can: Can): void {
       await fails(t, vfs.lookup((await at(vfs, 'empty')).id, name), 'ENOTDIR')
   })
 
+  spec('what is known of an inode is what getattr gives', async (t, vfs) => {
+    for await (const { attr } of everything(vfs)) t.deepEqual(vfs.known(attr.id), await vfs.getattr(attr.id))
+  })
+
   spec("'.' is the directory itself and '..' its parent, the root being its own", async (t, vfs) => {
     const nested = await at(vfs, 'nested')
     const deeper = await vfs.lookup(nested.id, 'deeper')
@@ -104,6 +108,7 @@ export function readRules(spec: Spec, can: Can): void {
   })
 
   spec('an id that was never given out is ESTALE everywhere', async (t, vfs) => {
+    t.throws(() => vfs.known(nobody), { code: 'ESTALE' })
     await fails(t, vfs.getattr(nobody), 'ESTALE')
     await fails(t, vfs.lookup(nobody, 'x'), 'ESTALE')
     await fails(t, vfs.list(nobody, 0n), 'ESTALE')
