@@ -125,7 +125,7 @@ export class Tree {
     const inode = this.directory(id)
     const held = this.#hold(id)
     if (!held) return waitFor(this.#refresh(inode, 'insist'), signal, 'list a directory')
-    const freshness = this.#freshness(inode.cap!.mutable ? held.listedAt : Date.now())
+    const freshness = inode.cap!.mutable ? this.#freshness(held.listedAt) : 'fresh'
     if (freshness === 'fresh') return held.snapshot
     if (this.#failedJustNow(held)) return held.snapshot
     const refreshed = this.#refresh(inode, 'once')
@@ -216,7 +216,7 @@ export class Tree {
     if (at === null) return 'old'
     // A clock that was set back must not make a listing young for ever.
     const age = Math.abs(Date.now() - at)
-    return age <= this.#ttl ? 'fresh' : age <= 3 * this.#ttl ? 'stale' : 'old'
+    return age < this.#ttl ? 'fresh' : age < 3 * this.#ttl ? 'stale' : 'old'
   }
 
   #hold(id: FileId): Held | undefined {
