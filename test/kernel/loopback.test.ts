@@ -11,8 +11,7 @@ await judged(test, 'loopback', {
   script: 'test/kernel/loopback.sh',
   image: { node: true },
   memoryMb: 3072,
-  cpus: 2,
-  timeoutMs: 480_000,
+  timeoutMs: 600_000,
   missing: whyNoTahoe(),
   async world() {
     const node = await sharedTahoe()
