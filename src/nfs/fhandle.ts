@@ -5,7 +5,7 @@
 
 import { timingSafeEqual } from 'node:crypto'
 import { FsError } from '../errors.ts'
-import type { Attr, Call, FileId, Vfs } from '../vfs/vfs.ts'
+import type { Attr, FileId, Vfs } from '../vfs/vfs.ts'
 import { Nfs3Error } from './status.ts'
 
 /** Bytes; a multiple of four, or Linux's client goes wrong. */
@@ -27,11 +27,11 @@ export function claimedId(handle: Uint8Array): FileId | null {
   return bytes.readBigUInt64BE(4)
 }
 
-/** The inode behind a handle. STALE: it is gone, or the random bits are others; nobody learns which. */
-export async function resolve(vfs: Vfs, handle: Uint8Array, call: Call): Promise<Attr> {
+/** The inode behind a handle, as it is known. STALE: it is gone, or the random bits are others; nobody learns which. */
+export function resolve(vfs: Vfs, handle: Uint8Array): Attr {
   const id = claimedId(handle)
   if (id === null) throw new Nfs3Error('NFS3ERR_BADHANDLE', 'not of our making')
-  const attr = await vfs.getattr(id, call)
+  const attr = vfs.known(id)
   if (!timingSafeEqual(handle, fhandle(attr))) throw new FsError('ESTALE', 'a handle of another file')
   return attr
 }

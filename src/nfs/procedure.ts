@@ -21,12 +21,14 @@ export type Nfs = {
   readonly standing: Standing
   /** To hand on with every question to the file system. */
   readonly call: ChangingCall
-  /** The inode behind a handle: BADHANDLE or STALE. */
-  resolve(handle: Uint8Array): Promise<Attr>
+  /** The inode behind a handle, as it is known: BADHANDLE or STALE. */
+  resolve(handle: Uint8Array): Attr
+  /** The same, as fresh as it should be, for what tells of attributes. */
+  fresh(handle: Uint8Array): Promise<Attr>
   /** The directory behind a handle, in which the caller may make and remove names. */
-  changing(handle: Uint8Array): Promise<Attr>
-  /** For a failure's body: what can be told, or null. Never throws. */
-  attrs(handle: Uint8Array): Promise<Attr | null>
+  changing(handle: Uint8Array): Attr
+  /** For beside a result: what is known now, or null. Never throws. */
+  attrs(handle: Uint8Array): Attr | null
 }
 
 export type Spec<A, R, F> = {
@@ -140,15 +142,16 @@ function nfsFor(of: Export, standing: Standing, { signal }: RpcCall, key: string
     vfs,
     standing,
     call,
-    resolve: handle => resolve(vfs, handle, call),
-    async changing(handle) {
-      const dir = await resolve(vfs, handle, call)
+    resolve: handle => resolve(vfs, handle),
+    fresh: async handle => vfs.getattr(resolve(vfs, handle).id, call),
+    changing(handle) {
+      const dir = resolve(vfs, handle)
       mayChangeNames(standing, dir)
       return dir
     },
-    async attrs(handle) {
+    attrs(handle) {
       try {
-        return await resolve(vfs, handle, call)
+        return resolve(vfs, handle)
       } catch {
         return null // absent is always allowed and true
       }
@@ -161,10 +164,15 @@ const silentNfs = ({ vfs }: Export, standing: Standing): Nfs => ({
   vfs,
   standing,
   call: {},
-  resolve: () => Promise.reject(new FsError('EIO', 'refused')),
-  changing: () => Promise.reject(new FsError('EIO', 'refused')),
-  attrs: async () => null,
+  resolve: () => unheard(),
+  fresh: async () => unheard(),
+  changing: () => unheard(),
+  attrs: () => null,
 })
+
+function unheard(): never {
+  throw new FsError('EIO', 'refused')
+}
 
 /** Linux's client leaves this to the server (nfs_permission): it asks no ACCESS before it makes a name. */
 function mayChangeNames(standing: Standing, dir: Attr): void {

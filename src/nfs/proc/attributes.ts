@@ -16,7 +16,7 @@ export const GETATTR = procedure({
   fromHere: true,
 
   async handle(nfs, { object }) {
-    return { obj_attributes: fattr(await nfs.resolve(object)) }
+    return { obj_attributes: fattr(await nfs.fresh(object)) }
   },
 
   async failed() {
@@ -33,14 +33,14 @@ export const SETATTR = procedure({
   changes: true,
 
   async handle(nfs, { object, new_attributes, guard }) {
-    const { id } = await nfs.resolve(object)
+    const { id } = nfs.resolve(object)
     const change = attrChange(new_attributes)
     const obj_ctime = guard === null ? undefined : nanoseconds(guard)
     return { obj_wcc: wcc(await nfs.vfs.setattr(id, change, { ...nfs.call, guard: obj_ctime })) }
   },
 
   async failed(nfs, { object }) {
-    return { obj_wcc: wccAfter(await nfs.attrs(object)) }
+    return { obj_wcc: wccAfter(nfs.attrs(object)) }
   },
 })
 
@@ -54,12 +54,12 @@ export const ACCESS = procedure({
   fromHere: true,
 
   async handle(nfs, { object, access }) {
-    const attr = await nfs.resolve(object)
+    const attr = await nfs.fresh(object)
     return { obj_attributes: fattr(attr), access: access & granted(nfs, attr) }
   },
 
   async failed(nfs, { object }) {
-    return { obj_attributes: postOp(await nfs.attrs(object)) }
+    return { obj_attributes: postOp(nfs.attrs(object)) }
   },
 })
 

@@ -16,12 +16,14 @@ export const READ = procedure({
   weight: ({ count }) => Math.min(count, maxdata),
 
   async handle(nfs, { file, offset, count }) {
-    const found = await nfs.resolve(file)
+    const found = nfs.resolve(file)
     if (found.kind !== 'file') throw new Nfs3Error('NFS3ERR_INVAL', `read a ${found.kind}`)
     const wanted = Math.min(count, maxdata)
-    // Nothing wanted, or an offset that no file reaches: answered by the size alone.
-    if (wanted === 0 || !Number.isSafeInteger(offset + wanted))
-      return { file_attributes: fattr(found), count: 0, eof: offset >= found.size, data: [] }
+    if (wanted === 0 || !Number.isSafeInteger(offset + wanted)) {
+      // Nothing wanted, or an offset that no file reaches: answered by the size alone.
+      const now = await nfs.fresh(file)
+      return { file_attributes: fattr(now), count: 0, eof: offset >= now.size, data: [] }
+    }
     const { data, eof, attr } = await nfs.vfs.read(found.id, offset, wanted, nfs.call)
     let length = 0
     for (const piece of data) length += piece.length
@@ -29,7 +31,7 @@ export const READ = procedure({
   },
 
   async failed(nfs, { file }) {
-    return { file_attributes: postOp(await nfs.attrs(file)) }
+    return { file_attributes: postOp(nfs.attrs(file)) }
   },
 })
 
@@ -45,7 +47,7 @@ export const WRITE = procedure({
     // Read before the data is taken: should a commit fail in between, the client sees
     // another value in its COMMIT and sends the data again.
     const verf = nfs.vfs.writeverf
-    const found = await nfs.resolve(file)
+    const found = nfs.resolve(file)
     if (found.kind !== 'file') throw new Nfs3Error('NFS3ERR_INVAL', `write a ${found.kind}`)
     if (count !== data.length) throw new Nfs3Error('NFS3ERR_INVAL', `${count} is not ${data.length}`)
     if (!Number.isSafeInteger(offset + count)) throw new FsError('EFBIG', 'write')
@@ -57,7 +59,7 @@ export const WRITE = procedure({
   },
 
   async failed(nfs, { file }) {
-    return { file_wcc: wccAfter(await nfs.attrs(file)) }
+    return { file_wcc: wccAfter(nfs.attrs(file)) }
   },
 })
 
@@ -69,7 +71,7 @@ export const COMMIT = procedure({
   resfail: struct({ file_wcc: wcc_data }),
 
   async handle(nfs, { file }) {
-    const found = await nfs.resolve(file)
+    const found = nfs.resolve(file)
     if (found.kind !== 'file') throw new Nfs3Error('NFS3ERR_INVAL', `commit a ${found.kind}`)
     const attr = await nfs.vfs.commit(found.id, nfs.call)
     // Read after the deed: a value that changed meanwhile must reach the client.
@@ -77,6 +79,6 @@ export const COMMIT = procedure({
   },
 
   async failed(nfs, { file }) {
-    return { file_wcc: wccAfter(await nfs.attrs(file)) }
+    return { file_wcc: wccAfter(nfs.attrs(file)) }
   },
 })

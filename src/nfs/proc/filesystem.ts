@@ -9,7 +9,7 @@ const args = struct({ fsroot: nfs_fh3 })
 const resfail = struct({ obj_attributes: post_op_attr })
 
 async function failed(nfs: Nfs, { fsroot }: TypeOf<typeof args>): Promise<TypeOf<typeof resfail>> {
-  return { obj_attributes: postOp(await nfs.attrs(fsroot)) }
+  return { obj_attributes: postOp(nfs.attrs(fsroot)) }
 }
 
 /** FSSTAT, RFC 1813 §3.3.18. */
@@ -32,7 +32,7 @@ export const FSSTAT = procedure({
   failed,
 
   async handle(nfs, { fsroot }) {
-    const attr = await nfs.resolve(fsroot)
+    const attr = nfs.resolve(fsroot)
     const s = await nfs.vfs.statfs(nfs.call)
     return {
       obj_attributes: fattr(attr),
@@ -71,7 +71,7 @@ export const FSINFO = procedure({
 
   async handle(nfs, { fsroot }) {
     return {
-      obj_attributes: fattr(await nfs.resolve(fsroot)),
+      obj_attributes: fattr(nfs.resolve(fsroot)),
       rtmax: maxdata,
       rtpref: maxdata,
       rtmult: 4096,
@@ -105,7 +105,7 @@ export const PATHCONF = procedure({
 
   async handle(nfs, { object }) {
     return {
-      obj_attributes: fattr(await nfs.resolve(object)),
+      obj_attributes: fattr(nfs.resolve(object)),
       linkmax: 0x7fff_ffff, // names are rows, and nothing else counts them
       name_max: nfs.vfs.nameMax,
       no_trunc: true,
@@ -116,6 +116,6 @@ export const PATHCONF = procedure({
   },
 
   async failed(nfs, { object }) {
-    return { obj_attributes: postOp(await nfs.attrs(object)) }
+    return { obj_attributes: postOp(nfs.attrs(object)) }
   },
 })

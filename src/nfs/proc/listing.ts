@@ -7,7 +7,7 @@
 // that hears BAD_COOKIE starts again (Linux) or silently stops (macOS).
 
 import { FsError } from '../../errors.ts'
-import type { Attr, Entry, Vfs } from '../../vfs/vfs.ts'
+import type { Attr, Entry } from '../../vfs/vfs.ts'
 import { fattr, postOp } from '../attrs.ts'
 import { fhandle, fhandleBytes } from '../fhandle.ts'
 import { type Nfs, procedure } from '../procedure.ts'
@@ -55,7 +55,7 @@ export const READDIR = procedure({
   },
 
   async failed(nfs, { dir }) {
-    return { dir_attributes: postOp(await nfs.attrs(dir)) }
+    return { dir_attributes: postOp(nfs.attrs(dir)) }
   },
 })
 
@@ -86,7 +86,7 @@ export const READDIRPLUS = procedure({
   },
 
   async failed(nfs, { dir }) {
-    return { dir_attributes: postOp(await nfs.attrs(dir)) }
+    return { dir_attributes: postOp(nfs.attrs(dir)) }
   },
 })
 
@@ -94,11 +94,12 @@ type Line = Omit<Entry, 'name'> & { readonly name: Uint8Array }
 type Budget = { readonly all: number; readonly names: number; readonly plus: boolean }
 
 async function draw(nfs: Nfs, handle: Uint8Array, cookie: bigint, budget: Budget) {
-  const dir = await nfs.resolve(handle)
-  if (dir.kind !== 'directory') throw new FsError('ENOTDIR', 'list')
-  const parent = cookie < dotdot ? await parentOf(nfs, dir) : null
-  const from = cookie > dotdot ? cookie - dotdot : 0n
-  const entries = await nfs.vfs.list(dir.id, from, nfs.call)
+  const { vfs, call } = nfs
+  const { id, kind } = nfs.resolve(handle)
+  if (kind !== 'directory') throw new FsError('ENOTDIR', 'list')
+  const parent = cookie < dotdot ? await vfs.lookup(id, '..', call) : null
+  const entries = await vfs.list(id, cookie > dotdot ? cookie - dotdot : 0n, call)
+  const dir = vfs.known(id) // of the same moment as its entries
 
   const lines: Line[] = []
   let { all, names } = budget
@@ -116,11 +117,6 @@ async function draw(nfs: Nfs, handle: Uint8Array, cookie: bigint, budget: Budget
   if (all < 0) throw new Nfs3Error('NFS3ERR_TOOSMALL', 'not even an empty list fits')
   return { dir, lines, eof: true }
 }
-
-const parentOf = ({ vfs, call }: Nfs, dir: Attr): Promise<Attr> =>
-  dir.id === vfs.root ? Promise.resolve(dir) : parentByName(vfs, dir, call)
-
-const parentByName = (vfs: Vfs, dir: Attr, call: Nfs['call']): Promise<Attr> => vfs.lookup(dir.id, '..', call)
 
 function* withDots(dir: Attr, parent: Attr | null, cookie: bigint, entries: Iterable<Entry>): Iterable<Line> {
   if (cookie < dot) yield { id: dir.id, name: Buffer.from('.'), cookie: dot, attr: dir }

@@ -33,7 +33,7 @@ async function failed(
   nfs: Nfs,
   { where }: { where: TypeOf<typeof diropargs3> },
 ): Promise<TypeOf<typeof unmade>> {
-  return { dir_wcc: wccAfter(await nfs.attrs(where.dir)) }
+  return { dir_wcc: wccAfter(nfs.attrs(where.dir)) }
 }
 
 /** CREATE, RFC 1813 §3.3.8. */
@@ -46,7 +46,7 @@ export const CREATE = procedure({
   failed,
 
   async handle(nfs, { where, how }) {
-    const { id } = await nfs.changing(where.dir)
+    const { id } = nfs.changing(where.dir)
     const name = newName(where.name, nfs.vfs.nameMax)
     return result(await nfs.vfs.create(id, name, createHow(how), nfs.call))
   },
@@ -67,7 +67,7 @@ export const MKDIR = procedure({
   failed,
 
   async handle(nfs, { where, attributes }) {
-    const { id } = await nfs.changing(where.dir)
+    const { id } = nfs.changing(where.dir)
     const name = newName(where.name, nfs.vfs.nameMax)
     return result(await nfs.vfs.mkdir(id, name, withoutSize(attributes), nfs.call))
   },
@@ -83,7 +83,7 @@ export const SYMLINK = procedure({
   failed,
 
   async handle(nfs, { where, symlink }) {
-    const { id } = await nfs.changing(where.dir)
+    const { id } = nfs.changing(where.dir)
     const name = newName(where.name, nfs.vfs.nameMax)
     const target = symlink.symlink_data
     if (target.length === 0) throw new Nfs3Error('NFS3ERR_INVAL', 'a link to nothing')
@@ -100,7 +100,7 @@ export const MKNOD = procedure({
   failed,
 
   async handle(nfs, { where, what }): Promise<never> {
-    const dir = await nfs.changing(where.dir)
+    const dir = nfs.changing(where.dir)
     if (dir.kind !== 'directory') throw new FsError('ENOTDIR', 'mknod')
     newName(where.name, nfs.vfs.nameMax)
     if (what.is === 'NF3REG' || what.is === 'NF3DIR' || what.is === 'NF3LNK')

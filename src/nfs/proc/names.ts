@@ -15,15 +15,14 @@ export const LOOKUP = procedure({
   resfail: struct({ dir_attributes: post_op_attr }),
 
   async handle(nfs, { what }) {
-    const dir = await nfs.resolve(what.dir)
+    const dir = nfs.resolve(what.dir)
     const attr = await nfs.vfs.lookup(dir.id, soughtName(what.name, nfs.vfs.nameMax), nfs.call)
     // Asked after the name, so that they are never older than the answer.
-    const dir_attributes = postOp(await nfs.attrs(what.dir))
-    return { object: fhandle(attr), obj_attributes: fattr(attr), dir_attributes }
+    return { object: fhandle(attr), obj_attributes: fattr(attr), dir_attributes: postOp(nfs.attrs(what.dir)) }
   },
 
   async failed(nfs, { what }) {
-    return { dir_attributes: postOp(await nfs.attrs(what.dir)) }
+    return { dir_attributes: postOp(nfs.attrs(what.dir)) }
   },
 })
 
@@ -35,13 +34,13 @@ export const READLINK = procedure({
   resfail: struct({ symlink_attributes: post_op_attr }),
 
   async handle(nfs, { symlink }) {
-    const { id } = await nfs.resolve(symlink)
+    const { id } = nfs.resolve(symlink)
     const { target, attr } = await nfs.vfs.readlink(id, nfs.call)
     return { symlink_attributes: fattr(attr), data: target }
   },
 
   async failed(nfs, { symlink }) {
-    return { symlink_attributes: postOp(await nfs.attrs(symlink)) }
+    return { symlink_attributes: postOp(nfs.attrs(symlink)) }
   },
 })
 
@@ -54,13 +53,13 @@ export const REMOVE = procedure({
   changes: true,
 
   async handle(nfs, { object }) {
-    const { id } = await nfs.changing(object.dir)
+    const { id } = nfs.changing(object.dir)
     const { dir } = await nfs.vfs.remove(id, soughtName(object.name, nfs.vfs.nameMax), nfs.call)
     return { dir_wcc: wcc(dir) }
   },
 
   async failed(nfs, { object }) {
-    return { dir_wcc: wccAfter(await nfs.attrs(object.dir)) }
+    return { dir_wcc: wccAfter(nfs.attrs(object.dir)) }
   },
 })
 
@@ -73,13 +72,13 @@ export const RMDIR = procedure({
   changes: true,
 
   async handle(nfs, { object }) {
-    const { id } = await nfs.changing(object.dir)
+    const { id } = nfs.changing(object.dir)
     const { dir } = await nfs.vfs.rmdir(id, soughtName(object.name, nfs.vfs.nameMax), nfs.call)
     return { dir_wcc: wcc(dir) }
   },
 
   async failed(nfs, { object }) {
-    return { dir_wcc: wccAfter(await nfs.attrs(object.dir)) }
+    return { dir_wcc: wccAfter(nfs.attrs(object.dir)) }
   },
 })
 
@@ -92,7 +91,7 @@ export const RENAME = procedure({
   changes: true,
 
   async handle(nfs, { from, to }) {
-    const [fromDir, toDir] = await Promise.all([nfs.changing(from.dir), nfs.changing(to.dir)])
+    const [fromDir, toDir] = [nfs.changing(from.dir), nfs.changing(to.dir)]
     const fromName = soughtName(from.name, nfs.vfs.nameMax)
     const toName = givenName(to.name, nfs.vfs.nameMax)
     const done = await nfs.vfs.rename(fromDir.id, fromName, toDir.id, toName, nfs.call)
@@ -100,7 +99,7 @@ export const RENAME = procedure({
   },
 
   async failed(nfs, { from, to }) {
-    const [fromDir, toDir] = await Promise.all([nfs.attrs(from.dir), nfs.attrs(to.dir)])
+    const [fromDir, toDir] = [nfs.attrs(from.dir), nfs.attrs(to.dir)]
     return { fromdir_wcc: wccAfter(fromDir), todir_wcc: wccAfter(toDir) }
   },
 })
@@ -114,14 +113,14 @@ export const LINK = procedure({
   changes: true,
 
   async handle(nfs, { file, link }) {
-    const [object, into] = await Promise.all([nfs.resolve(file), nfs.changing(link.dir)])
+    const [object, into] = [nfs.resolve(file), nfs.changing(link.dir)]
     const name = newName(link.name, nfs.vfs.nameMax)
     const { attr, dir } = await nfs.vfs.link(object.id, into.id, name, nfs.call)
     return { file_attributes: fattr(attr), linkdir_wcc: wcc(dir) }
   },
 
   async failed(nfs, { file, link }) {
-    const [object, into] = await Promise.all([nfs.attrs(file), nfs.attrs(link.dir)])
+    const [object, into] = [nfs.attrs(file), nfs.attrs(link.dir)]
     return { file_attributes: postOp(object), linkdir_wcc: wccAfter(into) }
   },
 })
