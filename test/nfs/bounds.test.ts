@@ -4,6 +4,7 @@ import test from 'ava'
 import { FsError } from '../../src/errors.ts'
 import { GETATTR } from '../../src/nfs/proc/attributes.ts'
 import { READ } from '../../src/nfs/proc/data.ts'
+import { FSINFO } from '../../src/nfs/proc/filesystem.ts'
 import { MKDIR } from '../../src/nfs/proc/making.ts'
 import { LOOKUP } from '../../src/nfs/proc/names.ts'
 import { held } from '../support/heldfs.ts'
@@ -35,6 +36,18 @@ test('what can be answered at once overtakes what waits, on the same connection'
   letGo()
   await slow
   t.deepEqual(order, ['GETATTR', 'LOOKUP'])
+})
+
+test('while fresh attributes are waited for, data, names and the mount itself are not', async t => {
+  const memfs = new MemFs(owner)
+  const vfs = held(memfs, op => (op === 'getattr' ? new Promise(() => {}) : undefined))
+  const { nfs, root } = await worldOver(t, vfs)
+  const file = await nfs.create(root, 'f')
+  await nfs.write(file, 0, 'bytes')
+  t.is((await nfs.read(file)).toString(), 'bytes')
+  t.deepEqual(Buffer.from(await nfs.lookup(root, 'f')), Buffer.from(file))
+  t.is(await nfs.status(FSINFO, { fsroot: root }), 'NFS3_OK')
+  t.deepEqual(await nfs.root(), root)
 })
 
 test('a call held too long is JUKEBOX with a whole body, nothing has happened, and later it succeeds', async t => {
