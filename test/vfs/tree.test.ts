@@ -401,6 +401,22 @@ test('a mutable file is asked for its size once in a while; a new version shows,
   await fs.close()
 })
 
+test('a mutable file in the place of another one shows the size that is known until the grid says the next', async t => {
+  const grid = new TinyGrid()
+  const root = grid.directory({ m: grid.mutable('first') })
+  const fs = await opened(t, grid, root, never)
+  const first = await fs.lookup(fs.root, 'm')
+  grid.set(root, 'm', grid.mutable('the second'))
+  const release = grid.hold('stat')
+  const [entry] = [...(await fs.list(fs.root, 0n))]
+  t.is(entry!.attr!.size, 5)
+  t.deepEqual(fs.known(first.id), entry!.attr)
+  release()
+  const second = await fs.getattr(first.id)
+  t.deepEqual([second.id, second.size], [first.id, 10])
+  t.true(second.mtime > entry!.attr!.mtime && entry!.attr!.mtime !== first.mtime)
+})
+
 test('a read of a mutable file that moved on is of the new version, with its attributes', async t => {
   const grid = new TinyGrid()
   const cap = grid.mutable(Buffer.alloc(3 << 20, 1))

@@ -28,6 +28,9 @@ export type Inode = {
   version: { readonly version: string; readonly at: number } | null
 }
 
+/** The mark of a mutable file that was shown, and has other content since. No version's mark is even. */
+export const MOVED = 2n
+
 export type Owner = { readonly uid: number; readonly gid: number }
 
 /** What `ls` shows for a directory: it has no size that means something. */

@@ -9,7 +9,7 @@ import { nameKey } from '../names.ts'
 import type { Op } from '../state/schema.ts'
 import type { FileId, Kind } from '../vfs.ts'
 import { edgeAttrs } from './edge.ts'
-import { addInode, type Inode, type InodeChange, setInode } from './inode.ts'
+import { addInode, type Inode, type InodeChange, MOVED, setInode } from './inode.ts'
 import { type Edge, Names, Snapshot } from './snapshot.ts'
 
 /** What a merge needs to know of the rest of the tree. */
@@ -189,6 +189,8 @@ function modeOf(kind: Kind, mode: number | null, cap: Cap, writable: boolean): n
   return writable ? mode : mode & ~0o222
 }
 
+const isSized = (inode: Inode, was: Cap): boolean => !was.mutable || inode.mark !== 0n
+
 /** What becomes of an inode whose edge leads to another cap now; null when nothing does. */
 function renew(inode: Inode, was: Cap, child: Child, listing: Listing, now: bigint): InodeChange | null {
   const { cap } = child
@@ -210,8 +212,9 @@ function renew(inode: Inode, was: Cap, child: Child, listing: Listing, now: bigi
     writable,
     mode,
     version: null,
-    mark: 0n,
-    size: cap.size ?? 0,
+    mark: cap.mutable && isSized(inode, was) ? MOVED : 0n,
+    // Of a mutable file the last known size is shown until the grid says the next.
+    size: cap.size ?? (cap.mutable ? inode.size : 0),
     mtime: mtime === inode.mtime ? mtime + 1n : mtime,
     ctime: later(inode.ctime, attrs.ctime ?? now),
   }

@@ -207,7 +207,7 @@ export class Tree {
     })
   }
 
-  /** Never 0: that is an inode whose version was not asked for. */
+  /** Odd: neither 0 nor MOVED, which stand for a version that was not asked for. */
   #mark(version: string): bigint {
     return BigInt.asIntN(64, keyedHash(this.#locatorKey, `version ${version}`, 8).readBigUInt64BE() | 1n)
   }
