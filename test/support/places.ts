@@ -63,3 +63,13 @@ export const textOf = async (fs: Tahoefs, id: bigint, offset = 0, count = 1 << 2
 
 export const namesIn = async (fs: Tahoefs, dir: bigint, cookie = 0n): Promise<string[]> =>
   [...(await fs.list(dir, cookie))].map(entry => entry.name)
+
+/** Every name below a directory, every target and every byte. */
+export async function readAll(fs: Tahoefs, dir: bigint): Promise<void> {
+  for (const { name } of await fs.list(dir, 0n)) {
+    const { id, kind, size } = await fs.lookup(dir, name)
+    if (kind === 'directory') await readAll(fs, id)
+    else if (kind === 'symlink') await fs.readlink(id)
+    else for (let at = 0; at < size; at += 1 << 17) await fs.read(id, at, 1 << 17)
+  }
+}
