@@ -4,28 +4,39 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { FsError } from '../errors.ts'
 import { doctor } from './commands/doctor.ts'
+import { exportPath } from './commands/export.ts'
 import { daemon, mount } from './commands/mount.ts'
 import { serve } from './commands/serve.ts'
 import { status } from './commands/status.ts'
 import { umount } from './commands/umount.ts'
+import { withoutCaps } from './secrets.ts'
 import { FAILED, USED_WRONGLY, Wrong } from './wrong.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string
 }
 
+process.umask(0o077) // what we make is ours alone
+process.stdout.on('error', (err: NodeJS.ErrnoException) => {
+  if (err.code === 'EPIPE') process.exit(0) // `status --watch | head`: whoever read has read enough
+  throw err
+})
+
 const program = new Command('tahoe-nfs')
   .description('A Tahoe-LAFS grid as an ordinary folder')
   .version(version)
   .exitOverride()
-  .configureOutput({ writeErr: text => process.stderr.write(text.replace(/^error: /, 'tahoe-nfs: ')) })
+  .configureOutput({
+    writeErr: text =>
+      process.stderr.write(withoutCaps(text.replace(/^error: /, 'tahoe-nfs: ').replace(/\n\(/, ' ('))),
+  })
   .addHelpText(
     'after',
     `
 Exit codes: 0 done, 1 failed, 2 used wrongly.
 Limitations of this version: mounts are read-only; the grid is a running Tahoe-LAFS node.`,
   )
-for (const add of [mount, umount, serve, status, doctor, daemon]) add(program)
+for (const add of [mount, umount, serve, status, doctor, exportPath, daemon]) add(program)
 
 try {
   await program.parseAsync()
@@ -37,9 +48,10 @@ try {
 function complain(err: unknown): number {
   if (err instanceof CommanderError) return err.exitCode === 0 ? 0 : USED_WRONGLY
   if (err instanceof Wrong || err instanceof FsError) {
-    console.error(`tahoe-nfs: ${err.message}`)
+    const message = err instanceof FsError ? err.message.replace(/^\w+: /, '') : err.message
+    console.error(withoutCaps(`tahoe-nfs: ${message.replaceAll('\n', ' ')}`))
     return err instanceof Wrong ? err.exitCode : FAILED
   }
-  console.error(err)
+  console.error(withoutCaps(`tahoe-nfs: not meant to happen: ${err instanceof Error ? err.stack : err}`))
   return FAILED
 }

@@ -1,65 +1,94 @@
 // The mount point: what may be one, who has it, and how it comes and goes.
 
-import { lstat, mkdir } from 'node:fs/promises'
-import { homedir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { lchown, lstat, mkdir, realpath, rmdir } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+import { callerHome, sudoUid } from './caller.ts'
 import { mountAt, mountScript, script } from './mounts.ts'
+import { type Address, keptPort } from './port.ts'
 import type { Running } from './server.ts'
-import { Wrong } from './wrong.ts'
+import { reason, Wrong } from './wrong.ts'
 
-/** Where it is mounted when nobody says: ~/Tahoe, made when it is not there. */
-export async function mountpointOf(given: string | undefined): Promise<string> {
-  if (given !== undefined) return resolve(given)
-  const own = join(homedir(), 'Tahoe')
-  if (!(await mountAt(own)))
-    await mkdir(own, { mode: 0o700 }).catch((err: NodeJS.ErrnoException) => {
-      if (err.code !== 'EEXIST')
-        throw new Wrong(`the mount point ${own} cannot be made (${err.code}); name another`)
-    })
-  return own
+/** A path as the kernel lists it: without links on the way. What may be mounted there is not touched. */
+export async function placeOf(path: string): Promise<string> {
+  const whole = resolve(path)
+  const parent = await realpath(dirname(whole)).catch((err: unknown) => {
+    throw new Wrong(`the mount point ${whole} cannot be reached: ${reason(err)}`)
+  })
+  return join(parent, basename(whole))
 }
 
-/** Whether `mountpoint` waits for a server of ours that is gone; throws when it cannot be a mount point at all. */
-export async function isOrphan(mountpoint: string): Promise<boolean> {
+/** Where it is mounted when nobody says: ~/Tahoe, made when it is not there. `undo` takes back what was made. */
+export async function mountpointOf(
+  given: string | undefined,
+): Promise<{ mountpoint: string; undo: () => Promise<void> }> {
+  const nothing = async () => {}
+  if (given !== undefined) return { mountpoint: await placeOf(given), undo: nothing }
+  const own = await placeOf(join(callerHome(), 'Tahoe'))
+  if (await mountAt(own)) return { mountpoint: own, undo: nothing }
+  try {
+    await mkdir(own, { mode: 0o700 })
+  } catch (err) {
+    if ((err as NodeJS.ErrnoException).code === 'EEXIST') return { mountpoint: own, undo: nothing }
+    throw new Wrong(`the mount point ${own} cannot be made: ${reason(err)}; name another`)
+  }
+  const uid = sudoUid()
+  if (uid !== null) await lchown(own, uid, Number(process.env['SUDO_GID'] ?? uid)) // it is the caller's home
+  return { mountpoint: own, undo: () => rmdir(own).catch(() => {}) }
+}
+
+/**
+ * Throws when nothing can be mounted there: it is no directory, or something is mounted
+ * already that this state's server has not left behind.
+ */
+export async function mayMount(
+  mountpoint: string,
+  { stateDir, listen }: { stateDir: string; listen: Address | null },
+): Promise<void> {
   const mounted = await mountAt(mountpoint)
   if (mounted) {
-    if (mounted.type.startsWith('nfs') && mounted.port !== null) return true
-    throw new Wrong(`${mountpoint} is a mount point already (${mounted.type}); unmount it, or name another`)
+    const port = listen?.port ?? (await keptPort(stateDir))
+    if (mounted.port !== null && mounted.port === port) return
+    throw new Wrong(
+      mounted.port === null
+        ? `${mountpoint} is a mount point already (${mounted.type}); unmount it, or name another`
+        : `${mountpoint} is mounted from port ${mounted.port}, which is not this root's; end that with tahoe-nfs umount ${quoted(mountpoint)}, or name another`,
+    )
   }
   const found = await lstat(mountpoint).catch((err: NodeJS.ErrnoException) => {
     if (err.code === 'ENOENT')
-      throw new Wrong(`the mount point ${mountpoint} does not exist: mkdir ${quoted(mountpoint)}`)
-    throw new Wrong(`the mount point ${mountpoint} cannot be used (${err.code})`)
+      throw new Wrong(
+        `the mount point ${mountpoint} does not exist; make it with: mkdir ${quoted(mountpoint)}`,
+      )
+    throw new Wrong(`the mount point ${mountpoint} cannot be used: ${reason(err)}`)
   })
-  if (!found.isDirectory()) throw new Wrong(`the mount point ${mountpoint} is not a directory`)
-  return false
+  if (found.isSymbolicLink())
+    throw new Wrong(`the mount point ${mountpoint} is a symbolic link; name the directory it leads to`)
+  if (!found.isDirectory())
+    throw new Wrong(`the mount point ${mountpoint} is not a directory; name an empty one`)
 }
 
 /** Mounts, or takes over the mount that a server before us left behind. */
 export async function attach(running: Running, mountpoint: string): Promise<'mounted' | 'taken over'> {
   const mounted = await mountAt(mountpoint)
-  if (!mounted) {
-    await mountScript(
-      'mount',
-      ...readOnly(running),
-      running.host,
-      String(running.port),
-      running.exportPath(),
-      mountpoint,
-    )
-    return 'mounted'
-  }
-  if (mounted.port === running.port) return 'taken over'
-  throw new Wrong(
-    `${mountpoint} is mounted from port ${mounted.port}, which is another root's or none's any more: tahoe-nfs umount ${quoted(mountpoint)}`,
-  )
+  if (mounted && mounted.port === running.port) return 'taken over'
+  const where = [running.host, String(running.port), running.exportPath(), mountpoint]
+  await mountScript('mount', ...readOnly(running), ...where)
+  return 'mounted'
 }
 
 /** What to type to mount it; on Linux that takes root. */
 export function mountCommand(running: Running, mountpoint: string): string {
   const sudo = process.platform === 'linux' && process.getuid?.() !== 0 ? ['sudo'] : []
-  const options = ['mount', ...readOnly(running), running.host, String(running.port), running.exportPath()]
+  const { host, port } = running
+  const options = ['mount', ...readOnly(running), host, String(port), exported(running)]
   return [...sudo, 'sh', quoted(script), ...options, quoted(mountpoint)].join(' ')
+}
+
+/** A path that is good for thirty seconds is asked for when it is needed. */
+function exported(running: Running): string {
+  if (!running.tokens) return '/'
+  const ask = [process.execPath, process.argv[1]!, 'export', '--state', running.status().state]
+  return `"$(${ask.map(quoted).join(' ')})"`
 }
 
 const readOnly = (running: Running): string[] => (running.status().readOnly ? ['--read-only'] : [])

@@ -14,17 +14,20 @@ export const script = join(import.meta.dirname, '../../scripts/mount-nfs.sh')
 export type Mount = {
   readonly mountpoint: string
   readonly type: string
-  /** The port an NFS mount points at; null for others, and where the system does not tell. */
+  /** The port of this machine that an NFS mount points at; null for all others. */
   readonly port: number | null
 }
 
 export async function mounts(): Promise<Mount[]> {
   if (process.platform === 'linux') return parseMountinfo(await readFile('/proc/self/mountinfo', 'utf8'))
-  const { stdout } = await run('mount', [])
-  return stdout.split('\n').flatMap(line => {
-    const [, mountpoint, type] = /^.* on (.*) \((\w+)/.exec(line) ?? []
-    return mountpoint && type ? [{ mountpoint, type, port: null }] : []
-  })
+  const [{ stdout }, ports] = await Promise.all([
+    run('mount', []),
+    run('nfsstat', ['-m'], { timeout: 5_000 }).then(
+      ({ stdout }) => parseNfsstat(stdout),
+      () => new Map<string, number>(), // where it is missing, ports are not known
+    ),
+  ])
+  return parseMountList(stdout, ports)
 }
 
 /** proc(5): ID parent major:minor root mountpoint options [tags] - type source superoptions */
@@ -32,15 +35,37 @@ export const parseMountinfo = (text: string): Mount[] =>
   text.split('\n').flatMap(line => {
     const [before, after] = line.split(' - ', 2)
     const mountpoint = before?.split(' ')[4]
-    const [type, , options] = after?.split(' ') ?? []
+    const [type, , options = ''] = after?.split(' ') ?? []
     if (!mountpoint || !type) return []
-    const port = type.startsWith('nfs') ? /(?:^|,)port=(\d+)/.exec(options ?? '')?.[1] : undefined
+    const here = /(?:^|,)addr=(?:127\.[\d.]+|::1)(?:,|$)/.test(options)
+    const port = type.startsWith('nfs') && here ? /(?:^|,)port=(\d+)/.exec(options)?.[1] : undefined
     return [{ mountpoint: plain(mountpoint), type, port: port === undefined ? null : Number(port) }]
   })
 
 /** Blanks and backslashes stand as three octal digits there. */
 const plain = (path: string): string =>
   path.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)))
+
+/** The list that `mount` prints on macOS: SOURCE on MOUNTPOINT (TYPE, options…) */
+export const parseMountList = (text: string, ports: ReadonlyMap<string, number>): Mount[] =>
+  text.split('\n').flatMap(line => {
+    const [, mountpoint, type] = /^.*? on (\/.*) \((\w+)[^()]*\)$/.exec(line) ?? []
+    if (!mountpoint || !type) return []
+    return [{ mountpoint, type, port: type === 'nfs' ? (ports.get(mountpoint) ?? null) : null }]
+  })
+
+/** The ports that macOS's `nfsstat -m` tells: MOUNTPOINT from HOST:EXPORT, and below it the options. */
+export function parseNfsstat(text: string): Map<string, number> {
+  const ports = new Map<string, number>()
+  let mountpoint: string | null = null
+  for (const line of text.split('\n')) {
+    const head = /^(\/.*) from (\S+):\/\S*$/.exec(line)
+    if (head) mountpoint = /^(127\.[\d.]+|localhost|\[?::1\]?)$/.test(head[2]!) ? head[1]! : null
+    const port = /NFS parameters:.*?[ ,]port=(\d+)/.exec(line)?.[1]
+    if (mountpoint !== null && port !== undefined) ports.set(mountpoint, Number(port))
+  }
+  return ports
+}
 
 /** What is mounted at `path`, on top of what else may be. */
 export const mountAt = async (path: string): Promise<Mount | undefined> =>

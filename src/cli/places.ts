@@ -1,18 +1,21 @@
 // Where things are kept, and which servers run: each leaves a note beside the states.
 
 import { createHmac } from 'node:crypto'
-import { mkdir, readdir, readFile, rm, statfs, writeFile } from 'node:fs/promises'
-import { homedir } from 'node:os'
+import { mkdir, readdir, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { askControl } from '../control/client.ts'
 import type { Cap } from '../tahoe/cap.ts'
+import { callerHome, ownHome, sudoUid } from './caller.ts'
+import { Wrong } from './wrong.ts'
 
 const home = (variable: string, fallback: string): string => {
   const set = process.env[variable]
-  return set?.startsWith('/') ? set : join(homedir(), fallback)
+  return set?.startsWith('/') ? set : join(ownHome(), fallback)
 }
 
-const stateHome = () => join(home('XDG_STATE_HOME', '.local/state'), 'tahoe-nfs')
+const LOCAL_STATE = '.local/state'
+
+const stateHome = () => join(home('XDG_STATE_HOME', LOCAL_STATE), 'tahoe-nfs')
 const cacheHome = () => join(home('XDG_CACHE_HOME', '.cache'), 'tahoe-nfs')
 
 /** One root, one name, that does not tell which. */
@@ -42,7 +45,8 @@ const notesDir = () => join(stateHome(), 'run')
 export async function leaveNote(note: Note): Promise<() => Promise<void>> {
   const file = join(notesDir(), `${note.pid}.json`)
   await mkdir(notesDir(), { recursive: true, mode: 0o700 })
-  await writeFile(file, JSON.stringify(note), { mode: 0o600 })
+  await writeFile(`${file}.new`, JSON.stringify(note), { mode: 0o600 })
+  await rename(`${file}.new`, file)
   return () => rm(file, { force: true })
 }
 
@@ -53,6 +57,7 @@ export type Found = { readonly socket: string; readonly status: Status }
 export type Status = {
   readonly pid: number
   readonly frontend: 'nfs'
+  /** Where it is, or was to be, mounted. */
   readonly mountpoint: string | null
   readonly address: string
   readonly grid: {
@@ -71,24 +76,46 @@ export type Status = {
   readonly memory: number
 }
 
-/** The servers that run, of this user; notes of those that are gone are removed. */
+/** The servers that run, of this user, and under sudo of who called it. */
 export async function running(): Promise<Found[]> {
+  const own = await noted(notesDir(), true)
+  if (sudoUid() === null) return own
+  // Nothing is removed there: it is another's folder, which may lead anywhere.
+  const callers = await noted(join(callerHome(), LOCAL_STATE, 'tahoe-nfs/run'), false)
+  return [...own, ...callers.filter(each => !own.some(other => other.socket === each.socket))]
+}
+
+/** The servers that left their notes in `dir`; the notes of those that are gone are removed if `tidy`. */
+async function noted(dir: string, tidy: boolean): Promise<Found[]> {
   const found: Found[] = []
-  for (const name of await readdir(notesDir()).catch(() => [])) {
-    const file = join(notesDir(), name)
+  for (const name of await readdir(dir).catch(() => [])) {
+    if (!/^\d+\.json$/.test(name)) continue
+    const file = join(dir, name)
     const text = await readFile(file, 'utf8').catch(() => null)
     if (text === null) continue
-    const { stateDir } = JSON.parse(text) as Note
-    const server = await at(stateDir)
+    const server = await at(stateDirIn(text)).catch(() => 'silent' as const)
+    if (server === 'silent') continue // it is there, and does not answer: its note stays
     if (server) found.push(server)
-    else await rm(file, { force: true })
+    else if (tidy) await rm(file, { force: true })
   }
   return found
 }
 
+function stateDirIn(text: string): string {
+  try {
+    const { stateDir } = JSON.parse(text) as Note
+    return typeof stateDir === 'string' ? stateDir : ''
+  } catch {
+    return ''
+  }
+}
+
 /** The server of one state directory, or null when none runs. */
 export async function at(stateDir: string): Promise<Found | null> {
+  if (stateDir === '') return null
   const socket = controlSocket(stateDir)
-  const status = (await askControl(socket, 'GET', '/status')) as Status | null
+  const status = (await askControl(socket, 'GET', '/status').catch((err: Error) => {
+    throw new Wrong(err.message)
+  })) as Status | null
   return status && { socket, status }
 }

@@ -1,11 +1,12 @@
 // Where the root cap comes from: an alias in the node directory, a file, or standard
 // input. Never the command line, which every user of the machine can read.
 
-import { readFile } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { FsError } from '../errors.ts'
 import { type Cap, parseCap } from '../tahoe/cap.ts'
-import { USED_WRONGLY, Wrong } from './wrong.ts'
+import { reason, USED_WRONGLY, Wrong } from './wrong.ts'
 
 export type RootSource = {
   readonly root?: string | undefined
@@ -13,30 +14,38 @@ export type RootSource = {
   readonly nodeDirectory: string
 }
 
-/** Bytes of a root file; a cap has a few hundred. */
-const MAX_ROOT = 65_536
+/** Bytes of a root file or of a list of aliases; a cap has a few hundred. */
+const MAX_TEXT = 1 << 20
+
+/** What `tahoe create-alias` takes for a name, and no more than a name is long. */
+const aliasName = /^[^:/\s]{1,100}$/
 
 export async function readRoot({ root, rootFile, nodeDirectory }: RootSource): Promise<Cap> {
   if (root !== undefined && rootFile !== undefined)
     throw new Wrong('give either --root or --root-file, not both', USED_WRONGLY)
-  if (root?.includes('URI'))
+  if (rootFile !== undefined) {
+    if (rootFile === '-' && process.stdin.isTTY)
+      console.error('tahoe-nfs: type or paste the root cap, then Enter and ^D')
+    const where = rootFile === '-' ? 'standard input' : rootFile
+    return directoryCap(
+      await text(rootFile === '-' ? process.stdin : createReadStream(rootFile), where),
+      where,
+    )
+  }
+  const alias = (root ?? 'tahoe').replace(/:$/, '')
+  if (!aliasName.test(alias))
     throw new Wrong(
       '--root takes the name of an alias; a cap on the command line can be seen by others: give it with --root-file FILE or --root-file - (standard input)',
       USED_WRONGLY,
     )
-  if (rootFile !== undefined) {
-    const where = rootFile === '-' ? 'standard input' : rootFile
-    return directoryCap(await (rootFile === '-' ? readInput() : readText(rootFile)), where)
-  }
-  const alias = (root ?? 'tahoe').replace(/:$/, '')
   const file = join(nodeDirectory, 'private', 'aliases')
-  const text = await readText(file).catch((err: unknown) => {
+  const lines = await text(createReadStream(file), file).catch((err: unknown) => {
     if (root !== undefined) throw err
     throw new Wrong(
       `no root: ${file} has no alias to begin with; give --root-file FILE, or --node-directory DIR and --root ALIAS`,
     )
   })
-  for (const line of text.split('\n')) {
+  for (const line of lines.split('\n')) {
     const [, name, cap] = /^\s*([^#:\s][^:]*?)\s*:\s*(\S+)\s*$/.exec(line) ?? []
     if (name === alias && cap !== undefined) return directoryCap(cap, `alias ${alias} in ${file}`)
   }
@@ -44,6 +53,8 @@ export async function readRoot({ root, rootFile, nodeDirectory }: RootSource): P
 }
 
 function directoryCap(text: string, where: string): Cap {
+  if (text.trim() === '')
+    throw new Wrong(`${where} is empty: it should hold one line that begins with URI:DIR2`)
   let cap: Cap
   try {
     cap = parseCap(text.trim())
@@ -61,22 +72,18 @@ function directoryCap(text: string, where: string): Cap {
   throw new Wrong(`the root in ${where} ${what}; a directory is needed (URI:DIR2…)`)
 }
 
-async function readText(file: string): Promise<string> {
+/** The whole of it; also of a pipe, and never more than a cap could need. */
+async function text(from: Readable, where: string): Promise<string> {
+  const chunks: Buffer[] = []
+  let size = 0
   try {
-    const text = await readFile(file, 'utf8')
-    if (text.length > MAX_ROOT) throw new Wrong(`${file} is too large to be what it should be`)
-    return text
+    for await (const chunk of from as AsyncIterable<Buffer>) {
+      chunks.push(chunk)
+      if ((size += chunk.length) > MAX_TEXT) throw new Wrong(`${where} is too large to hold a cap`)
+    }
   } catch (err) {
     if (err instanceof Wrong) throw err
-    throw new Wrong(`${file} cannot be read (${(err as NodeJS.ErrnoException).code})`)
+    throw new Wrong(`${where} cannot be read: ${reason(err)}`)
   }
-}
-
-async function readInput(): Promise<string> {
-  let text = ''
-  for await (const chunk of process.stdin.setEncoding('utf8')) {
-    text += chunk
-    if (text.length > MAX_ROOT) throw new Wrong('standard input is too large to be a cap')
-  }
-  return text
+  return Buffer.concat(chunks).toString()
 }

@@ -1,7 +1,7 @@
 // A running server: the grid, the file system over it, NFS over that, and its control
 // socket, opened in this order and closed in the other.
 
-import { access, rm } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { MAX_SOCKET_PATH, serveControl } from '../control/server.ts'
@@ -11,7 +11,8 @@ import { serve } from '../nfs/server.ts'
 import { parseCap } from '../tahoe/cap.ts'
 import { gateway } from '../tahoe/gateway/gateway.ts'
 import { Tahoefs } from '../vfs/tahoefs.ts'
-import { controlSocket, leaveNote, type Status } from './places.ts'
+import { beforeMaking, exists } from './made.ts'
+import { at, controlSocket, leaveNote, type Status } from './places.ts'
 import { listener } from './port.ts'
 import type { Settings } from './settings.ts'
 import { Wrong } from './wrong.ts'
@@ -19,7 +20,11 @@ import { Wrong } from './wrong.ts'
 export type Running = {
   readonly host: string
   readonly port: number
-  /** What to mount: `/`, or on macOS a path that is good once, for thirty seconds. */
+  /** What a user should hear besides: the node does not answer. */
+  readonly warning: string | null
+  /** Whether the export path is good for one mount only. */
+  readonly tokens: boolean
+  /** What to mount: `/`, or with tokens a path that is good once, for thirty seconds. */
   exportPath(): string
   status(): Status
   /** Resolves when the end was asked for over the control socket. */
@@ -27,108 +32,120 @@ export type Running = {
   close(): Promise<void>
 }
 
-const exists = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  )
+type Undo = () => Promise<unknown>
 
-/** Milliseconds that the root's first listing may take. */
-const ROOT_PATIENCE = 30_000
+/** What a start needs besides its settings. */
+export type Start = {
+  /** For `status` only; mounting is not done here. */
+  readonly mountpoint: string | null
+  readonly log: Logger
+  /** The end, which may come before the beginning is over. */
+  readonly signal: AbortSignal
+}
+
+/** Milliseconds that the node may take to answer, and the root to be listed. */
+const PATIENCE = 30_000
 
 /** Opens everything. What fails says so in one line, and leaves nothing behind that was not there before. */
-export async function start(settings: Settings, mountpoint: string | null, log: Logger): Promise<Running> {
-  const { stateDir, cacheDir, url, owner } = settings
-  const socket = controlSocket(stateDir)
-  if (Buffer.byteLength(socket) > MAX_SOCKET_PATH)
+export async function start(settings: Settings, given: Start): Promise<Running> {
+  const { stateDir, cacheDir } = settings
+  if (Buffer.byteLength(controlSocket(stateDir)) > MAX_SOCKET_PATH)
     throw new Wrong(
       `the state directory's path is too long for a socket in it; give a shorter one with --state`,
     )
+  const other = await at(stateDir).catch(() => null) // what is wrong with the place is said below
+  if (other) throw new Wrong(servedBy(other.status))
   const isNew = !(await exists(join(stateDir, 'state.db')))
-  const made: string[] = []
-  for (const dir of [stateDir, cacheDir]) if (!(await exists(dir))) made.push(dir)
-  const undo: (() => Promise<unknown>)[] = []
-  const closeAll = async () => {
-    for (const each of undo.reverse()) await each()
+  const takeBack = isNew ? [await beforeMaking(cacheDir), await beforeMaking(stateDir)] : []
+  const undo: Undo[] = []
+  const close = async () => {
+    for (const each of undo.splice(0).reverse())
+      await each().catch((err: unknown) => given.log.error({ err }, 'could not be closed'))
   }
   try {
-    const grid = gateway(url, { log })
-    undo.push(() => grid.close())
-    const health = await grid.health({ signal: AbortSignal.timeout(ROOT_PATIENCE) })
-    if (!health.reachable && isNew)
-      throw new Wrong(
-        `the node at ${url} does not answer: ${health.detail}; start it, or name another with --grid`,
-      )
-    const vfs = await Tahoefs.open({ ...settings, root: parseCap(settings.root), grid, log })
-    if (isNew) {
-      let kept = false
-      undo.push(async () => {
-        if (!kept) await Promise.all(made.map(dir => rm(dir, { recursive: true, force: true })))
-      })
-      undo.push(() => vfs.close())
-      await vfs.list(vfs.root, 0n, { signal: AbortSignal.timeout(ROOT_PATIENCE) }).catch((err: unknown) => {
-        throw new Wrong(
-          `the root directory cannot be listed: ${err instanceof FsError ? err.message : String(err)}`,
-        )
-      })
-      kept = true
-    } else {
-      undo.push(() => vfs.close())
-      if (!health.reachable)
-        log.warn({}, `the node does not answer (${health.detail}); what is known here is served`)
-    }
-    const server = await listener(stateDir, settings.listen)
-    const end = new AbortController()
-    const tokens = process.platform === 'linux' ? undefined : new MountTokens()
-    const nfs = serve(server, { vfs, owner, signal: end.signal, log, tokens })
-    undo.push(async () => {
-      end.abort()
-      await nfs.closed
-    })
-    const { address: host, port } = server.address() as { address: string; port: number }
-    const stopped = Promise.withResolvers<void>()
-    const status = (): Status => {
-      const { cache, reach } = vfs.status()
-      return {
-        pid: process.pid,
-        frontend: 'nfs',
-        mountpoint,
-        address: `${host}:${port}`,
-        grid: {
-          kind: 'gateway',
-          url,
-          reachable: reach.reachable,
-          since: new Date(reach.since).toISOString(),
-          lastError: reach.lastError,
-        },
-        state: stateDir,
-        readOnly: vfs.readOnly,
-        cache,
-        pending: { files: 0, bytes: 0, oldest: null },
-        errors: reach.reachable ? [] : [reach.lastError],
-        calls: Object.values(nfs.stats().calls).reduce(
-          (sum, each) => sum + Object.values(each).reduce((a, b) => a + b, 0),
-          0,
-        ),
-        memory: process.memoryUsage.rss(),
-      }
-    }
-    const control = await serveControl(socket, { status, stop: () => stopped.resolve() })
-    undo.push(async () => {
-      control.close()
-      await rm(socket, { force: true })
-    })
-    undo.push(await leaveNote({ pid: process.pid, stateDir, mountpoint }))
-    return {
-      host,
-      port,
-      exportPath: () => tokens?.issue() ?? '/',
-      status,
-      stopped: stopped.promise,
-      close: closeAll,
-    }
+    return await open(settings, given, isNew, undo, close)
   } catch (err) {
-    await closeAll()
+    await close()
+    if ((await holder(stateDir)) === process.pid) for (const each of takeBack) await each()
+    if (given.signal.aborted) throw new Wrong('ended before it served')
     throw err instanceof FsError ? new Wrong(err.message.replace(/^\w+: /, '')) : err
   }
 }
+
+const servedBy = ({ pid, mountpoint, address, state }: Status): string =>
+  `this root is already served by process ${pid} on ${address}${mountpoint === null ? '' : ` for ${mountpoint}`}; see it with: tahoe-nfs status --state ${state}`
+
+/** The process that had the state last. */
+const holder = async (stateDir: string): Promise<number> =>
+  Number(await readFile(join(stateDir, 'pid'), 'utf8').catch(() => Number.NaN))
+
+async function open(
+  settings: Settings,
+  { mountpoint, log, signal }: Start,
+  isNew: boolean,
+  undo: Undo[],
+  close: () => Promise<void>,
+): Promise<Running> {
+  const { stateDir, url, owner } = settings
+  const patience = () => AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)])
+  const grid = gateway(url, { log })
+  undo.push(() => grid.close())
+  const health = await grid.health({ signal: patience() })
+  if (!health.reachable && isNew)
+    throw new Wrong(
+      `no grid behind ${url}: ${health.detail}; start the node, or name another with --grid gateway:URL`,
+    )
+  const vfs = await Tahoefs.open({ ...settings, root: parseCap(settings.root), grid, log })
+  undo.push(() => vfs.close())
+  let warning: string | null = null
+  if (!health.reachable) {
+    warning = `the grid cannot be reached (${health.detail}); what is known here is served meanwhile`
+    log.warn({}, warning)
+  } else if (isNew) {
+    await vfs.list(vfs.root, 0n, { signal: patience() }).catch((err: unknown) => {
+      const why = vfs.status().reach.lastError || (err as Error).message
+      throw new Wrong(`the root directory cannot be read: ${why.replace(/^\w+: /, '')}`)
+    })
+  }
+  const server = await listener(stateDir, settings.listen)
+  const end = new AbortController()
+  const tokens = settings.tokens ? new MountTokens() : undefined
+  const nfs = serve(server, { vfs, owner, signal: end.signal, log, tokens })
+  undo.push(() => {
+    end.abort()
+    return nfs.closed
+  })
+  await vfs.statfs() // its question to the grid shows in `status` whether it can be reached
+  const { address: host, port } = server.address() as { address: string; port: number }
+  const stopped = Promise.withResolvers<void>()
+  const exportPath = () => tokens?.issue() ?? '/'
+  const status = (): Status => {
+    const { cache, reach } = vfs.status()
+    const { reachable, lastError } = reach
+    return {
+      pid: process.pid,
+      frontend: 'nfs',
+      mountpoint,
+      address: host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`,
+      grid: { kind: 'gateway', url, reachable, since: new Date(reach.since).toISOString(), lastError },
+      state: stateDir,
+      readOnly: vfs.readOnly,
+      cache,
+      pending: { files: 0, bytes: 0, oldest: null },
+      errors: reachable ? [] : [lastError],
+      calls: callsIn(nfs.stats().calls),
+      memory: process.memoryUsage.rss(),
+    }
+  }
+  const routes = { status, exportPath, stop: () => stopped.resolve() }
+  undo.push(await serveControl(controlSocket(stateDir), routes))
+  undo.push(await leaveNote({ pid: process.pid, stateDir, mountpoint }))
+  if (signal.aborted) throw new Wrong('ended before it served')
+  const running = { host, port, warning, tokens: settings.tokens, exportPath, status }
+  return { ...running, stopped: stopped.promise, close }
+}
+
+const callsIn = (byName: Readonly<Record<string, Readonly<Record<string, number>>>>): number =>
+  Object.values(byName)
+    .flatMap(byStatus => Object.values(byStatus))
+    .reduce((sum, each) => sum + each, 0)

@@ -1,13 +1,13 @@
 // What the options mean, settled before anything is touched.
 
 import { readFile } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type Command, Option } from 'commander'
-import type { Cap } from '../tahoe/cap.ts'
+import { callerHome } from './caller.ts'
 import { defaultCache, defaultCacheSize, defaultState } from './places.ts'
+import type { Address } from './port.ts'
 import { readRoot } from './root.ts'
-import { USED_WRONGLY, Wrong } from './wrong.ts'
+import { reason, USED_WRONGLY, Wrong } from './wrong.ts'
 
 /** The options of `serve` and `mount`, as commander gives them. */
 export type Options = {
@@ -38,10 +38,15 @@ export type Settings = {
   readonly cacheSize: number
   /** Milliseconds; Infinity for `--cache load-once`. */
   readonly ttl: number
-  readonly listen: { readonly host: string; readonly port: number } | null
+  readonly listen: Address | null
   readonly owner: { readonly uid: number; readonly gid: number }
+  /** Whether the export path is a token: where the system does not tell whose connection it is. */
+  readonly tokens: boolean
   readonly logLevel: string
 }
+
+/** Where Tahoe-LAFS keeps the node of who called. */
+export const defaultNode = (): string => join(callerHome(), '.tahoe')
 
 export const withOptions = (command: Command): Command =>
   command
@@ -49,7 +54,7 @@ export const withOptions = (command: Command): Command =>
       '--grid <GRID>',
       'gateway[:URL], a Tahoe-LAFS node (default: the one whose node.url is in the node directory)',
     )
-    .option('--node-directory <DIR>', 'where node.url and private/aliases are', join(homedir(), '.tahoe'))
+    .option('--node-directory <DIR>', 'where node.url and private/aliases are', defaultNode())
     .option('--root <ALIAS>', 'the directory to serve, an alias in the node directory (default: tahoe)')
     .option('--root-file <FILE>', 'the same, its cap in a file; - for standard input')
     .addOption(new Option('--frontend <KIND>', 'how it is mounted').choices(['auto', 'nfs']).default('auto'))
@@ -78,7 +83,7 @@ export const withOptions = (command: Command): Command =>
         .default('info'),
     )
 
-export async function settle(options: Options): Promise<{ settings: Settings; root: Cap }> {
+export async function settle(options: Options): Promise<Settings> {
   const url = await gatewayUrl(options)
   const listen = options.listen === undefined ? null : address(options.listen)
   const owner = ownerOf(options)
@@ -91,7 +96,7 @@ export async function settle(options: Options): Promise<{ settings: Settings; ro
     options.cacheDir ?? (options.state === undefined ? defaultCache(root) : join(stateDir, 'cache')),
   )
   const cacheSize = options.cache === 'off' ? 0 : (wantedSize ?? (await defaultCacheSize(cacheDir)))
-  const settings = {
+  return {
     url,
     root: root.uri(),
     stateDir,
@@ -100,12 +105,19 @@ export async function settle(options: Options): Promise<{ settings: Settings; ro
     ttl,
     listen,
     owner,
+    tokens: process.platform !== 'linux',
     logLevel: options.logLevel,
   }
-  return { settings, root }
 }
 
-async function gatewayUrl({ grid, nodeDirectory }: Options): Promise<string> {
+/** The URL of the node that is meant. */
+export async function gatewayUrl({
+  grid,
+  nodeDirectory,
+}: {
+  grid?: string | undefined
+  nodeDirectory: string
+}): Promise<string> {
   const [, kind, given] = /^(\w+)(?::(.+))?$/.exec(grid ?? 'gateway') ?? []
   if (kind !== 'gateway')
     throw new Wrong(
@@ -114,7 +126,10 @@ async function gatewayUrl({ grid, nodeDirectory }: Options): Promise<string> {
     )
   if (given !== undefined) return given
   const file = join(nodeDirectory, 'node.url')
-  const found = await readFile(file, 'utf8').catch(() => null)
+  const found = await readFile(file, 'utf8').catch((err: NodeJS.ErrnoException) => {
+    if (err.code === 'ENOENT' || err.code === 'ENOTDIR') return null
+    throw new Wrong(`${file} cannot be read: ${reason(err)}; give --grid gateway:URL`)
+  })
   if (found !== null) return found.trim()
   throw new Wrong(
     grid === undefined
@@ -123,8 +138,8 @@ async function gatewayUrl({ grid, nodeDirectory }: Options): Promise<string> {
   )
 }
 
-function address(text: string): { host: string; port: number } {
-  const [, host, port] = /^(?:\[?([0-9a-f.:]+|localhost)\]?:)?(\d+)$/i.exec(text) ?? []
+export function address(text: string): Address {
+  const [, host, port] = /^(?:\[?([0-9a-z.:-]+?)\]?:)?(\d{1,5})$/i.exec(text) ?? []
   if (port === undefined || Number(port) > 65_535)
     throw new Wrong(`--listen ${text}: give HOST:PORT, as 127.0.0.1:2049`, USED_WRONGLY)
   const name = host === undefined || host === 'localhost' ? '127.0.0.1' : host
@@ -150,16 +165,19 @@ function ownerOf(options: Options): { uid: number; gid: number } {
   }
 }
 
-function seconds(text: string): number {
-  const value = Number(text.replace(/s$/, ''))
-  if (text.trim() === '' || !(value >= 0)) throw new Wrong(`--dir-ttl ${text}: give seconds`, USED_WRONGLY)
-  return value
+export function seconds(text: string): number {
+  const [, number] = /^(\d{1,9}(?:\.\d+)?)\s*s?$/.exec(text) ?? []
+  if (number === undefined) throw new Wrong(`--dir-ttl ${text}: give seconds, as 20`, USED_WRONGLY)
+  return Number(number)
 }
 
+/** Powers of 1024, whatever they are called. */
 const units: Record<string, number> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 }
 
 export function bytes(text: string): number {
   const [, number, unit] = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?$/i.exec(text) ?? []
-  if (number === undefined) throw new Wrong(`--cache-size ${text}: give a size, as 500M or 10G`, USED_WRONGLY)
-  return Math.floor(Number(number) * units[unit!.toLowerCase()]!)
+  const size = Math.floor(Number(number) * units[unit?.toLowerCase() ?? '']!)
+  if (!Number.isSafeInteger(size))
+    throw new Wrong(`--cache-size ${text}: give a size, as 500M or 10G`, USED_WRONGLY)
+  return size
 }

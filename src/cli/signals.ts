@@ -1,11 +1,16 @@
 // The ends a server may come to.
 
-import type { Running } from './server.ts'
+/** Aborted at the first SIGINT, SIGTERM or SIGHUP; a second one ends the process as it is. */
+export function untilSignal(): AbortController {
+  const end = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => end.abort(signal))
+  return end
+}
 
-/** Resolves at SIGINT, SIGTERM or SIGHUP, or when the end is asked for over the control socket. */
-export async function untilEnd(running: Running): Promise<void> {
-  const end = Promise.withResolvers<void>()
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-  for (const signal of signals) process.once(signal, () => end.resolve())
-  await Promise.race([end.promise, running.stopped])
+/** Resolves at the signal, or when the end was asked for over the control socket. */
+export async function untilEnd(signal: AbortSignal, stopped: Promise<void>): Promise<void> {
+  if (signal.aborted) return
+  const ended = Promise.withResolvers<void>()
+  signal.addEventListener('abort', () => ended.resolve(), { once: true })
+  await Promise.race([ended.promise, stopped])
 }

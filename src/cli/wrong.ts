@@ -13,3 +13,20 @@ export class Wrong extends Error {
     this.exitCode = exitCode
   }
 }
+
+const reasons: Readonly<Record<string, string>> = {
+  EACCES: 'you may not',
+  EISDIR: 'it is a directory',
+  ELOOP: 'its links lead in a circle',
+  ENOENT: 'it does not exist',
+  ENOSPC: 'the disk is full',
+  ENOTDIR: 'its path leads through a file',
+  EPERM: 'you may not',
+  EROFS: 'the disk is read-only',
+}
+
+/** Why the system refused, in words. */
+export function reason(err: unknown): string {
+  const { code = 'unknown' } = err as NodeJS.ErrnoException
+  return reasons[code] ?? code
+}

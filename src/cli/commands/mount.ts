@@ -7,13 +7,12 @@ import type { Command } from 'commander'
 import type { Logger } from 'pino'
 import { live } from '../live.ts'
 import { LogFile, logger } from '../logging.ts'
-import { attach, isOrphan, mountCommand, mountpointOf, quoted, whyNoMount } from '../mountpoint.ts'
+import { attach, mayMount, mountCommand, mountpointOf, quoted, whyNoMount } from '../mountpoint.ts'
 import { mountAt, mountScript } from '../mounts.ts'
-import { at } from '../places.ts'
 import { type Running, start } from '../server.ts'
 import { type Options, type Settings, settle, withOptions } from '../settings.ts'
-import { untilEnd } from '../signals.ts'
-import { FAILED, Wrong } from '../wrong.ts'
+import { untilEnd, untilSignal } from '../signals.ts'
+import { FAILED, USED_WRONGLY, Wrong } from '../wrong.ts'
 
 type Orders = { readonly settings: Settings; readonly mountpoint: string }
 type Report = { readonly done: string } | { readonly failed: string; readonly exitCode: number }
@@ -24,32 +23,33 @@ export const mount = (program: Command): Command =>
     .description('serve, mount, and go to the background; takes over a mount whose server is gone')
     .option('--foreground', 'stay, and show what is going on')
     .action(async (given: string | undefined, options: Options & { foreground?: true }) => {
-      const { settings } = await settle(options)
-      const mountpoint = await mountpointOf(given)
-      await isOrphan(mountpoint)
-      const already = await at(settings.stateDir)
-      if (already)
-        throw new Wrong(
-          `this root is served already, by process ${already.status.pid}, on ${already.status.mountpoint ?? 'no mount point'}`,
-        )
-      const orders = { settings, mountpoint }
-      if (options.foreground) await foreground(orders)
-      else console.log(await background(orders))
+      const settings = await settle(options)
+      const { mountpoint, undo } = await mountpointOf(given)
+      try {
+        await mayMount(mountpoint, settings)
+        if (options.foreground) await foreground({ settings, mountpoint })
+        else console.log(await background({ settings, mountpoint }))
+      } catch (err) {
+        await undo()
+        throw err
+      }
     })
 
 /** The hidden command that the background process runs. */
 export const daemon = (program: Command): Command =>
   program.command('daemon', { hidden: true }).action(() => {
+    if (!process.send) throw new Wrong('daemon is started by mount', USED_WRONGLY)
     process.once('message', (orders: Orders) => void obey(orders))
   })
 
 async function foreground({ settings, mountpoint }: Orders): Promise<void> {
   const log = logger(settings.logLevel)
-  const running = await start(settings, mountpoint, log)
+  const { signal } = untilSignal()
+  const running = await start(settings, { mountpoint, log, signal })
   try {
     console.log(await mountOrSay(running, mountpoint))
     const stop = live(running)
-    await untilEnd(running)
+    await untilEnd(signal, running.stopped)
     stop()
   } finally {
     await end(running, mountpoint, log)
@@ -64,12 +64,11 @@ async function background(orders: Orders): Promise<string> {
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   })
   const report = await new Promise<Report>(resolve => {
+    const failed = (failed: string) => resolve({ failed, exitCode: FAILED })
     child.once('message', report => resolve(report as Report))
-    child.once('error', err =>
-      resolve({ failed: `the background process could not be started: ${err.message}`, exitCode: FAILED }),
-    )
-    child.once('exit', code =>
-      resolve({ failed: `the background process ended (${code}) before it served`, exitCode: FAILED }),
+    child.once('error', err => failed(`the background process could not be started: ${err.message}`))
+    child.once('exit', (code, signal) =>
+      failed(`the background process ended (${signal ?? code}) before it served; try --foreground`),
     )
     child.send(orders)
   })
@@ -80,41 +79,67 @@ async function background(orders: Orders): Promise<string> {
 }
 
 async function obey({ settings, mountpoint }: Orders): Promise<void> {
-  let running: Running
   const lines = new LogFile()
   const log = logger(settings.logLevel, lines)
+  process.on('uncaughtExceptionMonitor', err => log.error({ err }, 'not meant to happen: it ends here'))
+  const ending = untilSignal()
+  // Who waits for our report is gone: given up with ^C, before there was one.
+  const abandoned = () => ending.abort('SIGHUP')
+  process.once('disconnect', abandoned)
+  let running: Running
   try {
-    running = await start(settings, mountpoint, log)
-    await lines.open(join(settings.stateDir, 'log'))
+    running = await start(settings, { mountpoint, log, signal: ending.signal })
+    lines.open(join(settings.stateDir, 'log'))
   } catch (err) {
     return fail(err)
   }
   try {
-    report({ done: await mountOrSay(running, mountpoint) })
+    const done = await mountOrSay(running, mountpoint)
+    process.off('disconnect', abandoned)
+    report({ done }, () => {})
+    log.info({ port: running.port }, 'serving')
   } catch (err) {
     await running.close()
     return fail(err)
   }
-  await untilEnd(running)
+  await untilEnd(ending.signal, running.stopped)
   await end(running, mountpoint, log)
+  log.info({}, 'ended')
   process.exit(0)
 }
 
-const report = (said: Report): void => void process.send!(said)
+function report(said: Report, then: () => void): void {
+  if (process.connected) process.send!(said, then)
+  else then()
+}
 
 function fail(err: unknown): void {
-  const { message, exitCode = FAILED } = err as Wrong
-  process.send!({ failed: message, exitCode }, () => process.exit(exitCode))
+  const exitCode = err instanceof Wrong ? err.exitCode : FAILED
+  const failed = err instanceof Wrong ? err.message : `not meant to happen: ${(err as Error).stack}`
+  report({ failed, exitCode }, () => process.exit(exitCode))
 }
 
 /** Where nothing can be mounted it is served all the same, and the command said. */
 async function mountOrSay(running: Running, mountpoint: string): Promise<string> {
+  const { address } = running.status()
+  const lines = running.warning === null ? [] : [running.warning]
   const orphan = await mountAt(mountpoint)
   const why = orphan ? null : await whyNoMount()
-  if (why !== null)
-    return `serving ${running.host}:${running.port} (read-only); not mounted: ${why}\nmount it with\n  ${mountCommand(running, mountpoint)}`
-  const how = await attach(running, mountpoint)
-  return `${mountpoint} is ${how} (read-only), served by process ${process.pid} on ${running.host}:${running.port}; end it with: tahoe-nfs umount ${quoted(mountpoint)}`
+  const ended = `end it with: tahoe-nfs umount ${quoted(mountpoint)}`
+  if (why === null) {
+    const how = await attach(running, mountpoint)
+    lines.push(
+      `${mountpoint} is ${how} (read-only), served by process ${process.pid} on ${address}; ${ended}`,
+    )
+  } else {
+    lines.push(
+      `serving ${address} (read-only) by process ${process.pid}, not mounted: ${why}`,
+      'mount it with',
+      `  ${mountCommand(running, mountpoint)}`,
+      ended,
+    )
+  }
+  return lines.join('\n')
 }
 
 /** Unmounts first: a mount without a server hangs whoever looks at it. */
@@ -126,7 +151,10 @@ async function end(running: Running, mountpoint: string, log: Logger): Promise<v
         'it is detached instead; programs that still use it wait until it is mounted again',
       )
       await mountScript('umount', '--lazy', mountpoint).catch((err: unknown) =>
-        log.error({ error: (err as Error).message }, 'it could not be detached either'),
+        log.error(
+          { error: (err as Error).message },
+          'it could not be detached either: it stays mounted, and waits for a server until it is unmounted with --force',
+        ),
       )
     })
   }

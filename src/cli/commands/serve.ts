@@ -5,16 +5,17 @@ import { logger } from '../logging.ts'
 import { mountCommand } from '../mountpoint.ts'
 import { start } from '../server.ts'
 import { type Options, settle, withOptions } from '../settings.ts'
-import { untilEnd } from '../signals.ts'
+import { untilEnd, untilSignal } from '../signals.ts'
 
 export const serve = (program: Command): Command =>
   withOptions(program.command('serve'))
     .description('serve only, in the foreground; prints the command that mounts it')
     .action(async (options: Options) => {
-      const { settings } = await settle(options)
-      const running = await start(settings, null, logger(settings.logLevel))
-      console.log(`serving ${running.host}:${running.port} (read-only); mount it with`)
+      const settings = await settle(options)
+      const { signal } = untilSignal()
+      const running = await start(settings, { mountpoint: null, log: logger(settings.logLevel), signal })
+      console.log(`serving ${running.status().address} (read-only); mount it with`)
       console.log(`  ${mountCommand(running, 'MOUNTPOINT')}`)
-      await untilEnd(running)
+      await untilEnd(signal, running.stopped)
       await running.close()
     })

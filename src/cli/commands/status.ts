@@ -3,6 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { find } from '../find.ts'
+import { mountAt } from '../mounts.ts'
 import type { Status } from '../places.ts'
 import { inWords } from '../words.ts'
 
@@ -18,17 +19,23 @@ export const status = (program: Command): Command =>
     .description('what is mounted, cached and waiting')
     .action(async (mountpoint: string | undefined, { json, watch, state }: StatusOptions) => {
       do {
-        const found = await find({ mountpoint, state })
-        console.log(json ? JSON.stringify(found.status, null, watch ? 0 : 2) : described(found.status))
+        const { status } = await find({ mountpoint, state })
+        if (watch && !json) console.clear() // only on a terminal
+        console.log(json ? JSON.stringify(status, null, watch ? 0 : 2) : await described(status))
         if (watch) await sleep(1000)
       } while (watch)
     })
 
-const described = (s: Status): string =>
-  [
-    `${s.mountpoint ?? '(not mounted)'}  ${s.readOnly ? 'read-only' : 'read-write'}, NFS on ${s.address}, process ${s.pid}`,
-    `  grid     ${s.grid.kind} ${s.grid.url}, ${s.grid.reachable ? 'reachable' : `out of reach since ${s.grid.since}: ${s.grid.lastError}`}`,
-    `  cache    ${inWords(s.cache.bytes)} of ${inWords(s.cache.limit)}`,
-    `  waiting  ${s.pending.files === 0 ? 'nothing' : `${s.pending.files} files, ${inWords(s.pending.bytes)}, the oldest since ${s.pending.oldest}`}`,
+async function described(s: Status): Promise<string> {
+  const { mountpoint, grid, cache, pending } = s
+  const mounted = mountpoint !== null && (await mountAt(mountpoint)) !== undefined
+  const where = mountpoint === null ? 'no mount point' : mounted ? mountpoint : `${mountpoint} (not mounted)`
+  return [
+    `${where}: ${s.readOnly ? 'read-only' : 'read-write'}, NFS on ${s.address}, process ${s.pid}`,
+    `  grid     ${grid.kind} ${grid.url}, ${grid.reachable ? 'reachable' : `out of reach since ${grid.since}: ${grid.lastError}`}`,
+    `  cache    ${inWords(cache.bytes)} of ${inWords(cache.limit)}`,
+    `  waiting  ${pending.files === 0 ? 'nothing' : `${pending.files} files, ${inWords(pending.bytes)}, the oldest since ${pending.oldest}`}`,
     `  calls    ${s.calls}, memory ${inWords(s.memory)}`,
+    `  state    ${s.state}`,
   ].join('\n')
+}
