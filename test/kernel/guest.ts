@@ -61,6 +61,7 @@ export class Guest implements AsyncDisposable {
   readonly #line: Duplex
   readonly #on: NonNullable<GuestOptions['on']>
   readonly #started = performance.now()
+  readonly #clean: () => void
   #bootMs = 0
   #running = 'booting'
   #status: number | null = null
@@ -71,6 +72,7 @@ export class Guest implements AsyncDisposable {
   constructor(qemu: ChildProcess, options: GuestOptions, clean: () => void) {
     this.#qemu = qemu
     this.#on = options.on ?? {}
+    this.#clean = clean
     this.#line = qemu.stdio[3] as Duplex
     for (const stream of [qemu.stdout!, qemu.stderr!]) {
       stream.setEncoding('utf8').on('data', (text: string) => {
@@ -152,8 +154,10 @@ export class Guest implements AsyncDisposable {
 
   #hear(line: string): void {
     const [word, ...rest] = line.split('\t')
-    if (word === 'BOOTED') this.#bootMs = performance.now() - this.#started
-    else if (word === 'RUN') this.#running = rest[0] ?? ''
+    if (word === 'BOOTED') {
+      this.#bootMs = performance.now() - this.#started
+      this.#clean() // its files are in its memory
+    } else if (word === 'RUN') this.#running = rest[0] ?? ''
     else if (word === 'NOTE') this.#notes.set(rest[0] ?? '', rest[1] ?? '')
     else if (word === 'ASK') this.#asked(rest[0] ?? '')
     else if (word === 'CHECK') {

@@ -114,7 +114,8 @@ busy() {
 
 # Debian's busybox shell prefers its own programs: a script that needs others shows it here.
 script_alone() {
-  tahoe_nfs serve --grid "gateway:http://127.0.0.1:$GATEWAY_PORT/" --root-file /job/root --state /root/state --listen 127.0.0.1:2999 >/tmp/serve.out 2>/tmp/serve.err &
+  # Not by the function: a signal would end its subshell and leave Node.
+  node /project/bin/tahoe-nfs.js serve --grid "gateway:http://127.0.0.1:$GATEWAY_PORT/" --root-file /job/root --state /root/state --listen 127.0.0.1:2999 >/tmp/serve.out 2>/tmp/serve.err &
   server=$!
   i=0
   until grep -q 'serving 127.0.0.1:2999' /tmp/serve.out; do
