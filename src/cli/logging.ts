@@ -15,17 +15,27 @@ export function plainly(line: string): string {
   return `${String(time).slice(11, 19)} ${names[Number(level)] ?? level}: ${msg}${more}\n`
 }
 
-const toStderr: DestinationStream = {
-  write(line) {
+/** Standard error. Until it serves, lines wait: a start that fails says why in one line, and only that. */
+export class Stderr implements DestinationStream {
+  #waiting: string[] | null = []
+
+  write(line: string): void {
+    if (this.#waiting) return void this.#waiting.push(line)
     try {
       // The line of live status, where there is one, makes room.
       writeSync(2, process.stderr.isTTY ? `\r\x1b[2K${plainly(line)}` : line)
     } catch {}
-  },
+  }
+
+  open(): void {
+    const waiting = this.#waiting ?? []
+    this.#waiting = null
+    for (const line of waiting) this.write(line)
+  }
 }
 
 /** Synchronous, so that the last words before an end are not lost. */
-export const logger = (level: string, to: DestinationStream = toStderr): Logger =>
+export const logger = (level: string, to: DestinationStream): Logger =>
   pino(
     { level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
     { write: (line: string) => to.write(withoutCaps(line)) },

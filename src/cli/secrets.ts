@@ -2,4 +2,7 @@
 
 /** The text with its caps taken out, also as they stand in a URL. */
 export const withoutCaps = (text: string): string =>
-  text.replace(/(?:\b(?:ro|imm)\.)?\bURI(?::|%3A)[^\s'"`\\]*?(?=[:;,.)]*(?:[\s'"`\\]|$))/gi, '[cap]')
+  text.replace(
+    /(?:\b(?:ro|imm)\.)?\bURI(?::|%3A)[\w-]+(?::|%3A)[^\s'"`\\]*?(?=[:;,.)]*(?:[\s'"`\\]|$))/gi,
+    '[cap]',
+  )

@@ -104,7 +104,7 @@ async function open(
   } else if (isNew) {
     await vfs.list(vfs.root, 0n, { signal: patience() }).catch((err: unknown) => {
       const why = vfs.status().reach.lastError || (err as Error).message
-      throw new Wrong(`the root directory cannot be read: ${why.replace(/^\w+: /, '')}`)
+      throw new Wrong(`the root directory cannot be read: ${why.replace(/^\w+: (list [^:]*: )?/, '')}`)
     })
   }
   const server = await listener(stateDir, settings.listen)

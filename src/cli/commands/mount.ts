@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import type { Logger } from 'pino'
 import { live } from '../live.ts'
-import { LogFile, logger } from '../logging.ts'
+import { LogFile, logger, Stderr } from '../logging.ts'
 import { attach, mayMount, mountCommand, mountpointOf, quoted, whyNoMount } from '../mountpoint.ts'
 import { mountAt, mountScript } from '../mounts.ts'
 import { type Running, start } from '../server.ts'
@@ -43,9 +43,11 @@ export const daemon = (program: Command): Command =>
   })
 
 async function foreground({ settings, mountpoint }: Orders): Promise<void> {
-  const log = logger(settings.logLevel)
+  const stderr = new Stderr()
+  const log = logger(settings.logLevel, stderr)
   const { signal } = untilSignal()
   const running = await start(settings, { mountpoint, log, signal })
+  stderr.open()
   try {
     console.log(await mountOrSay(running, mountpoint))
     const stop = live(running)

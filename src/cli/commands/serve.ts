@@ -1,7 +1,7 @@
 // `tahoe-nfs serve`: serve only, and say how to mount it.
 
 import type { Command } from 'commander'
-import { logger } from '../logging.ts'
+import { logger, Stderr } from '../logging.ts'
 import { mountCommand } from '../mountpoint.ts'
 import { start } from '../server.ts'
 import { type Options, settle, withOptions } from '../settings.ts'
@@ -13,7 +13,10 @@ export const serve = (program: Command): Command =>
     .action(async (options: Options) => {
       const settings = await settle(options)
       const { signal } = untilSignal()
-      const running = await start(settings, { mountpoint: null, log: logger(settings.logLevel), signal })
+      const stderr = new Stderr()
+      const log = logger(settings.logLevel, stderr)
+      const running = await start(settings, { mountpoint: null, log, signal })
+      stderr.open()
       console.log(`serving ${running.status().address} (read-only); mount it with`)
       console.log(`  ${mountCommand(running, 'MOUNTPOINT')}`)
       await untilEnd(signal, running.stopped)
