@@ -159,6 +159,7 @@ export class TinyGrid implements Grid {
       .map(name => Number(name.slice(3)))
     for (let at = range.start; at < last; ) {
       await this.#pass(`at ${at}`, signal)
+      await new Promise(setImmediate) // bytes come from outside: others have their turn
       if (signal?.aborted) throw new FsError('EAGAIN', 'read: the caller gave up')
       let end = Math.min(at + this.chunk, last)
       for (const gate of gates) if (gate > at && gate < end) end = gate

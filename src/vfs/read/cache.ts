@@ -9,7 +9,7 @@ import { LRUCache } from 'lru-cache'
 import { FsError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 import { derive, keyedHash } from '../state/seal.ts'
-import type { Content } from './content.ts'
+import { blockRange, type Content } from './content.ts'
 import { Lru } from './lru.ts'
 
 const UNIT = 64 * 1024
@@ -119,8 +119,10 @@ export class BlockCache {
     let units = this.#remembered(name, first, last)
     if (!units) {
       if (!this.#lru.has(name) && !this.#scanning) return null
-      units = await this.#load(content, name, first, last)
+      const until = this.#comesFromBefore(content, block, first) ? unitsOf(content, block) - 1 : last
+      units = await this.#load(content, name, first, Math.max(last, until))
       if (!units) return null
+      units.length = last - first + 1
     }
     this.#lru.touch(name)
     units[units.length - 1] = units.at(-1)!.subarray(0, to - last * UNIT)
@@ -202,6 +204,12 @@ export class BlockCache {
       throw err
     }
     this.#lru.add(name, taken(data.length))
+  }
+
+  /** Whether what lies before a unit was read a moment ago: then the rest of its block is read in one go. */
+  #comesFromBefore(content: Content, block: number, unit: number): boolean {
+    if (unit > 0) return this.#opened.has(`${nameOf(content, block)}/${unit - 1}`)
+    return block > 0 && this.#opened.has(`${nameOf(content, block - 1)}/${unitsOf(content, block - 1) - 1}`)
   }
 
   #remembered(name: string, first: number, last: number): Buffer[] | null {
@@ -316,6 +324,11 @@ export class BlockCache {
     for (const { name, bytes, time } of found) if (!this.#lru.has(name)) this.#lru.add(name, bytes, time)
     if (this.#lru.bytes > this.limit) this.#evict()
   }
+}
+
+const unitsOf = (content: Content, block: number): number => {
+  const { start, end } = blockRange(content, block)
+  return Math.ceil((end - start) / UNIT)
 }
 
 const nameOf = (content: Content, block: number): string => `${content.key}.${block}`
