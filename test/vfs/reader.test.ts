@@ -249,3 +249,35 @@ test('the next read of a damaged or lost block fetches it again', async t => {
       if (name.includes('/')) await rm(join(dir, name))
   }
 })
+
+test('what is on disk is read again in steps of any size, forwards and here and there, without the grid', async t => {
+  const dir = await folder(t)
+  const grid = new TinyGrid()
+  const data = randomBytes(3 * MiB + 70_001)
+  const content = contentOf(key, grid.file(data, 3), data.length, undefined)
+  const open = async () =>
+    new Reader(
+      grid,
+      new Asker(silent, quick),
+      await BlockCache.open({ dir, key, limit: 100 * MiB, log: silent }),
+    )
+  const first = await open()
+  same(t, Buffer.concat(await first.read(content, 0, data.length, undefined)), data)
+  await first.close()
+  const { read } = grid.asked
+  for (const step of [50_000, 65_536, 131_072, 1_000_003]) {
+    const reader = await open()
+    for (let at = 0; at < data.length; at += step) {
+      const end = Math.min(at + step, data.length)
+      const back = Math.floor(at / 3)
+      const [here, there] = await Promise.all([
+        reader.read(content, at, end, undefined),
+        reader.read(content, back, back + 10, undefined),
+      ])
+      same(t, Buffer.concat(here), data.subarray(at, end))
+      same(t, Buffer.concat(there), data.subarray(back, back + 10))
+    }
+    await reader.close()
+  }
+  t.is(grid.asked.read, read)
+})
