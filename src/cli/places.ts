@@ -95,7 +95,8 @@ async function noted(dir: string, tidy: boolean): Promise<Found[]> {
     if (text === null) continue
     const server = await at(stateDirIn(text)).catch(() => 'silent' as const)
     if (server === 'silent') continue // it is there, and does not answer: its note stays
-    if (server) found.push(server)
+    // By its process too: the state of one that was killed may have another server by now.
+    if (server && name === `${server.status.pid}.json`) found.push(server)
     else if (tidy) await rm(file, { force: true })
   }
   return found
