@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto'
+import { readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { silent } from '../../src/log.ts'
 import { Asker, type Patience } from '../../src/vfs/ask.ts'
@@ -233,8 +235,6 @@ test('the versions of a mutable file are never mixed', async t => {
 })
 
 test('the next read of a damaged or lost block fetches it again', async t => {
-  const { rm, readdir } = await import('node:fs/promises')
-  const { join } = await import('node:path')
   const grid = new TinyGrid()
   const data = randomBytes(100_000)
   const content = contentOf(key, grid.file(data), data.length, undefined)
