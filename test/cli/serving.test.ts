@@ -2,10 +2,12 @@
 
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import test from 'ava'
+import test, { type ExecutionContext } from 'ava'
 import { pino } from 'pino'
 import { listener } from '../../src/cli/port.ts'
 import { start } from '../../src/cli/server.ts'
+import { NfsClient } from '../nfs/conformance/world.ts'
+import { RpcClient } from '../support/rpc-client.ts'
 import { refused, type User, world } from './world.ts'
 
 const stateOf = async (user: User): Promise<string> => {
@@ -75,13 +77,28 @@ test('two first starts at once: one serves, the other changes nothing of its sta
   t.is(await up[0]!.end(), 0)
 })
 
-test('after kill -9 the next start has the same port, and the note left behind is gone', async t => {
+/** A client that claims to be the one who runs the tests. */
+async function client(t: ExecutionContext, port: number): Promise<NfsClient> {
+  const cred = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 }
+  const rpc = await RpcClient.connect(port, { cred })
+  t.teardown(() => rpc.close())
+  return new NfsClient(rpc)
+}
+
+test('after kill -9 the next start has the same port and the same ids, handles go on working, and the note left behind is gone', async t => {
   const { user, grid } = await world(t)
   const first = await user.serve(...grid)
+  const before = await client(t, first.port)
+  const handle = await before.lookup(await before.root(), 'note')
+  const { fileid } = await before.getattr(handle)
   await first.end('SIGKILL')
   t.deepEqual(await readdir(user.path('s/tahoe-nfs/run')), [`${first.child.pid}.json`])
   const second = await user.serve(...grid)
   t.is(second.port, first.port)
+  const after = await client(t, second.port)
+  t.is((await after.getattr(handle)).fileid, fileid)
+  t.is((await after.read(handle)).length, 1)
+  t.deepEqual(await after.lookup(await after.root(), 'note'), handle)
   t.is((await user.run(['status'])).code, 0)
   t.deepEqual(await readdir(user.path('s/tahoe-nfs/run')), [`${second.child.pid}.json`])
   t.is(await second.end(), 0)
