@@ -43,6 +43,9 @@ export type Start = {
   readonly signal: AbortSignal
 }
 
+/** Lines of what does not come that `status` shows. */
+const MAX_ERRORS = 20
+
 /** Milliseconds that the node may take to answer, and the root to be listed. */
 const PATIENCE = 30_000
 
@@ -121,7 +124,7 @@ async function open(
   const exportPath = () => tokens?.issue() ?? '/'
   const status = (): Status => {
     const { cache, reach } = vfs.status()
-    const { reachable, lastError } = reach
+    const { reachable, lastError, troubles } = reach
     return {
       pid: process.pid,
       frontend: 'nfs',
@@ -132,7 +135,7 @@ async function open(
       readOnly: vfs.readOnly,
       cache,
       pending: { files: 0, bytes: 0, oldest: null },
-      errors: reachable ? [] : [lastError],
+      errors: troubles.slice(0, MAX_ERRORS),
       calls: callsIn(nfs.stats().calls),
       memory: process.memoryUsage.rss(),
     }

@@ -16,11 +16,28 @@ export type Patience = {
 
 export const patience: Patience = { delays: [1e3, 2e3, 4e3, 8e3, 16e3, 30e3], giveUp: 300e3, memo: 30e3 }
 
-/** What is known of the way to the grid: whether the last question was answered, and since when not. */
-export type Reach = { reachable: boolean; since: number; lastError: string }
+/** What is known of the way to the grid: whether it answers, since when it does or does not, and what it does not answer. */
+export type Reach = {
+  reachable: boolean
+  since: number
+  lastError: string
+  /** What is asked for again and again, one line each. */
+  troubles: readonly string[]
+}
+
+/** Questions whose failing is remembered. */
+const MAX_TROUBLES = 1000
+
+/** Milliseconds after which a question that is no longer asked is no trouble any more. */
+const TROUBLE_AGE = 600_000
 
 export class Asker {
-  readonly reach: Reach = { reachable: true, since: Date.now(), lastError: '' }
+  #reachable = true
+  #since = Date.now()
+  #lastError = ''
+  /** By question: what was said, when, and how many answers there had been by then. */
+  readonly #troubles = new Map<string, { message: string; at: number; answers: number }>()
+  #answers = 0
   readonly patience: Patience
   readonly #log: Log
   readonly #closing = new AbortController()
@@ -42,7 +59,7 @@ export class Asker {
     const failed = this.#failed.get(key)
     if (failed && failed.until > Date.now()) return Promise.reject(failed.error)
     this.#failed.delete(key)
-    const asking = this.#persist(what, question)
+    const asking = this.#persist(key, what, question)
       .catch((err: unknown) => {
         if (err instanceof FsError && err.code === 'EIO') this.#remember(key, err)
         throw err
@@ -52,28 +69,35 @@ export class Asker {
     return asking
   }
 
-  /** One try, whose outcome is noted in `reach`. */
-  async once<T>(question: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  /** One try, whose outcome is noted in `reach` under its `key`. */
+  async once<T>(key: string, question: (signal: AbortSignal) => Promise<T>): Promise<T> {
     try {
       const answer = await question(this.#closing.signal)
-      this.#note(null)
+      this.#answered(key)
       return answer
     } catch (err) {
       // Anything but "not now" came from a grid that answered.
-      this.#note(codeOf(err) === 'EAGAIN' ? (err as FsError) : null)
+      if (codeOf(err) === 'EAGAIN') this.#unanswered(key, (err as FsError).message)
+      else this.#answered(key)
       throw err
     }
+  }
+
+  get reach(): Reach {
+    const recent = [...this.#troubles.values()].filter(({ at }) => Date.now() - at < TROUBLE_AGE)
+    const troubles = [...new Set(recent.map(({ message }) => message))]
+    return { reachable: this.#reachable, since: this.#since, lastError: this.#lastError, troubles }
   }
 
   close(): void {
     this.#closing.abort(new FsError('EIO', 'the file system is closed'))
   }
 
-  async #persist<T>(what: string, question: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  async #persist<T>(key: string, what: string, question: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const end = Date.now() + this.patience.giveUp
     for (let tries = 0; ; tries++) {
       try {
-        return await this.once(question)
+        return await this.once(key, question)
       } catch (err) {
         if (codeOf(err) !== 'EAGAIN') throw err
         const delay = this.patience.delays[Math.min(tries, this.patience.delays.length - 1)] ?? 0
@@ -89,14 +113,28 @@ export class Asker {
     this.#failed.set(key, { until: Date.now() + this.patience.memo, error })
   }
 
-  #note(failure: FsError | null): void {
-    const { reach } = this
-    if (failure) reach.lastError = failure.message
-    if (reach.reachable === !failure) return
-    reach.reachable = !failure
-    reach.since = Date.now()
-    if (failure) this.#log.warn({ error: failure.message }, 'the grid does not answer')
-    else this.#log.info({}, 'the grid answers again')
+  #answered(key: string): void {
+    this.#answers++
+    this.#troubles.delete(key)
+    if (this.#reachable) return
+    this.#reachable = true
+    this.#since = Date.now()
+    this.#log.info({}, 'the grid answers again')
+  }
+
+  /** A question that fails again while others are answered is trouble of its own, and not the grid's. */
+  #unanswered(key: string, message: string): void {
+    this.#lastError = message
+    const before = this.#troubles.get(key)
+    this.#troubles.delete(key)
+    this.#troubles.set(key, { message, at: Date.now(), answers: this.#answers })
+    if (this.#troubles.size > MAX_TROUBLES)
+      this.#troubles.delete(this.#troubles.keys().next().value as string)
+    const alone = before !== undefined && before.answers < this.#answers
+    if (!this.#reachable || alone) return
+    this.#reachable = false
+    this.#since = Date.now()
+    this.#log.warn({ error: message }, 'the grid does not answer')
   }
 }
 

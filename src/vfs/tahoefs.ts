@@ -91,7 +91,7 @@ export class Tahoefs implements Vfs {
 
   /** What `status` tells of it. */
   status(): { readonly cache: { bytes: number; limit: number }; readonly reach: Reach } {
-    return { cache: { bytes: this.#cache.bytes, limit: this.#cache.limit }, reach: { ...this.#asker.reach } }
+    return { cache: { bytes: this.#cache.bytes, limit: this.#cache.limit }, reach: this.#asker.reach }
   }
 
   known(id: FileId): Attr {
@@ -191,7 +191,7 @@ export class Tahoefs implements Vfs {
     if (Date.now() - this.#usage.askedAt > USAGE_AGE) {
       this.#usage.askedAt = Date.now()
       void this.#asker
-        .once(signal => this.#grid.usage({ signal }))
+        .once('usage', signal => this.#grid.usage({ signal }))
         .then(usage => usage && Object.assign(this.#usage, usage))
         .catch(() => {}) // noted by the asker; what was known stays
     }

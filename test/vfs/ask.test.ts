@@ -77,13 +77,31 @@ test('whether the grid answers is said once each time it changes', async t => {
   const asker = new Asker({ debug: note, info: note, warn: note, error: note } as never, quick)
   for (const ok of [true, false, false, true, true, false]) {
     await asker
-      .once(async () => {
+      .once('k', async () => {
         if (!ok) throw notNow()
       })
       .catch(() => {})
   }
   t.deepEqual(said, ['the grid does not answer', 'the grid answers again', 'the grid does not answer'])
   t.false(asker.reach.reachable)
+})
+
+test('one question that fails while others are answered is trouble of its own, and not the grid’s', async t => {
+  const said: string[] = []
+  const note = (_: object, what: string) => said.push(what)
+  const asker = new Asker({ debug: note, info: note, warn: note, error: note } as never, quick)
+  const fails = () => asker.once('lost', () => Promise.reject(notNow())).catch(() => {})
+  const answers = () => asker.once('another', async () => {})
+  await fails() // it may be the grid
+  for (let i = 0; i < 5; i++) {
+    await answers()
+    await fails()
+  }
+  t.true(asker.reach.reachable)
+  t.is(asker.reach.troubles.length, 1)
+  t.deepEqual(said, ['the grid does not answer', 'the grid answers again'])
+  await asker.once('lost', async () => {})
+  t.deepEqual(asker.reach.troubles, [])
 })
 
 test('closing ends the pauses', async t => {

@@ -37,5 +37,6 @@ async function described(s: Status): Promise<string> {
     `  waiting  ${pending.files === 0 ? 'nothing' : `${pending.files} files, ${inWords(pending.bytes)}, the oldest since ${pending.oldest}`}`,
     `  calls    ${s.calls}, memory ${inWords(s.memory)}`,
     `  state    ${s.state}`,
+    ...s.errors.map(error => `  error    ${error}`),
   ].join('\n')
 }

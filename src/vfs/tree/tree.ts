@@ -280,7 +280,9 @@ export class Tree {
     if (running) return running
     const list = (signal: AbortSignal) => this.#grid.list(dir.cap!, { signal })
     const asked =
-      how === 'once' ? this.#asker.once(list) : this.#asker.ask(`list ${dir.id}`, 'list a directory', list)
+      how === 'once'
+        ? this.#asker.once(`list ${dir.id}`, list)
+        : this.#asker.ask(`list ${dir.id}`, 'list a directory', list)
     const refreshing = asked
       .then(listing => this.#inTurn(() => this.#take(dir, listing)))
       .catch((err: unknown) => {
