@@ -1,8 +1,11 @@
 // Inodes, names, times and cookies over a grid whose directories change.
 
 import test from 'ava'
-import { parseCap, unknownCap } from '../../src/tahoe/cap.ts'
+import { litCap, parseCap, unknownCap } from '../../src/tahoe/cap.ts'
+import { parseExact } from '../../src/tahoe/format/json.ts'
+import type { Metadata } from '../../src/tahoe/grid.ts'
 import { capMark } from '../../src/vfs/tree/edge.ts'
+import { Snapshot } from '../../src/vfs/tree/snapshot.ts'
 import type { Attr } from '../../src/vfs/vfs.ts'
 import { folder, hasty, namesIn, openAt, opened, textOf } from '../support/places.ts'
 import { TinyGrid } from '../support/tiny-grid.ts'
@@ -306,4 +309,18 @@ test('what no cap here can read is shown, and refused when it is read', async t 
     t.is(await textOf(fs, (await fs.lookup(fs.root, 'good')).id), 'good')
     await fs.close()
   }
+})
+
+test('a number in the metadata keeps every digit, also in the state', t => {
+  const text = '{"ns":1795354431740123456,"n":7}'
+  const edge = {
+    real: 'a',
+    name: 'a',
+    cookie: 1n,
+    id: 2n,
+    cap: litCap(Buffer.from('x')),
+    metadata: parseExact(text) as Metadata,
+  }
+  const [again] = Snapshot.unpack(new Snapshot([edge], 2n).pack()).edges
+  t.is(JSON.stringify(again!.metadata), text)
 })

@@ -7,6 +7,7 @@
 
 import { FsError } from '../../errors.ts'
 import { type Cap, carryCap, parseCap, unknownCap } from '../cap.ts'
+import { parseExact } from '../format/json.ts'
 import type { Child, Listing, Metadata, Waiting } from '../grid.ts'
 import type { Node } from './node.ts'
 import { garbage } from './trouble.ts'
@@ -77,14 +78,13 @@ export function readCap(body: Buffer, what: string): Cap {
 }
 
 export function parseJson(text: string, what: string): unknown {
-  const revive = longNumbers.test(text) ? keepLong : undefined
   try {
-    return JSON.parse(text, revive)
+    return parseExact(text)
   } catch {
     // The node is written in Python, which takes and prints numbers that are none.
     const mended = text.replace(notNumbers, (all, none) => (none === undefined ? all : 'null'))
     try {
-      return JSON.parse(mended, revive)
+      return parseExact(mended)
     } catch {
       throw garbage(what, 'the answer is not JSON, or not all of it')
     }
@@ -93,18 +93,6 @@ export function parseJson(text: string, what: string): unknown {
 
 /** Strings, so that they are passed over, or what JSON does not know. */
 const notNumbers = /"(?:[^"\\]|\\.)*"|(-?Infinity|NaN)/g
-
-// Others may keep whole nanoseconds in their metadata. Such numbers stay as they are
-// written; looking at each number costs time, so that is done only where there are any.
-const longNumbers = /[[:,]\s*-?\d{16,}\s*[,}\]]/
-
-type RawJson = { rawJSON(text: string): unknown }
-
-function keepLong(_key: string, value: unknown, context?: { source?: string }): unknown {
-  if (typeof value !== 'number' || Number.isSafeInteger(value)) return value
-  const source = context?.source ?? ''
-  return /^-?\d+$/.test(source) ? (JSON as unknown as RawJson).rawJSON(source) : value
-}
 
 export const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -86,7 +86,7 @@ export class BlockCache {
     } else if (found !== owner) {
       throw new FsError(
         'EACCES',
-        `the cache directory ${dir} belongs to another root; name another with --cache-dir`,
+        `the cache directory ${dir} belongs to another root, or to a state that is gone; remove it, or name another with --cache-dir`,
       )
     }
     const cache = new BlockCache(options)

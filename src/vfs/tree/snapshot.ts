@@ -2,6 +2,7 @@
 // cookies, found by name. It never changes; a later listing makes another.
 
 import { type Cap, carryCap, unknownCap } from '../../tahoe/cap.ts'
+import { parseExact } from '../../tahoe/format/json.ts'
 import type { Metadata } from '../../tahoe/grid.ts'
 import { marked, nameKey, shown } from '../names.ts'
 import type { FileId } from '../vfs.ts'
@@ -57,7 +58,7 @@ export class Snapshot {
   }
 
   static unpack(packed: Buffer): Snapshot {
-    const [next, rows] = JSON.parse(packed.toString()) as [
+    const [next, rows] = parseExact(packed.toString()) as [
       string,
       [string, string, string, PackedCap, Metadata, string?][],
     ]
