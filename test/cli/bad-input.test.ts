@@ -5,6 +5,7 @@ import { chmod, chown, mkdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { DatabaseSync } from 'node:sqlite'
 import test from 'ava'
+import { needs } from '../support/needs.ts'
 import { inventedCap, refused, user, type World, world } from './world.ts'
 
 type Case = {
@@ -294,7 +295,7 @@ test('bad input: a state directory of another version', async t => {
   refused(t, said, 1, /is of version 99, this tahoe-nfs reads version \d+; name another with --state/)
 })
 
-const asRoot = process.getuid?.() === 0 ? test : test.skip
+const asRoot = needs(process.getuid?.() === 0, 'root')
 
 asRoot('bad input: a state directory of another user', async t => {
   const { user, grid } = await world(t)

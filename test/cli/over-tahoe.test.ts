@@ -6,8 +6,8 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import test, { type ExecutionContext } from 'ava'
-import { needs } from '../nfs/needs.ts'
+import type { ExecutionContext } from 'ava'
+import { needs } from '../support/needs.ts'
 import { loseShares, makeTree, type SharedNode, sharedTahoe, whyNoTahoe } from '../support/tahoe.ts'
 import { refused, type Served, type User, user } from './world.ts'
 
@@ -168,7 +168,7 @@ asRoot('files belong to --uid and --gid, else to who called sudo, else to the se
   }
 })
 
-const withUsers = process.getuid?.() === 0 && process.platform === 'linux' ? test : test.skip
+const withUsers = needs(process.getuid?.() === 0 && process.platform === 'linux', 'root on Linux')
 
 withUsers('under sudo the node directory is looked for in the home of who called', async t => {
   const someone: User = await user(t)

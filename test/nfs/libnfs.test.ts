@@ -9,8 +9,8 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { ExecutionContext } from 'ava'
 import { MemFs } from '../support/memfs.ts'
+import { needs } from '../support/needs.ts'
 import { serveOn } from './conformance/world.ts'
-import { needs } from './needs.ts'
 
 const run = promisify(execFile)
 const found = ['nfs-ls', 'nfs-cat', 'nfs-cp'].every(tool => spawnSync(tool).error === undefined)

@@ -14,6 +14,7 @@ import { CREATE, MKDIR, MKNOD, SYMLINK } from '../../src/nfs/proc/making.ts'
 import { LINK, LOOKUP, READLINK, REMOVE, RENAME, RMDIR } from '../../src/nfs/proc/names.ts'
 import { listen } from '../../src/nfs/server.ts'
 import { MemFs } from '../support/memfs.ts'
+import { needs } from '../support/needs.ts'
 import { callBytes, RpcClient, recordOf } from '../support/rpc-client.ts'
 import {
   at,
@@ -27,7 +28,6 @@ import {
   stranger,
   worldOver,
 } from './conformance/world.ts'
-import { needs } from './needs.ts'
 
 const linux = process.platform === 'linux'
 const canChangeUser = linux && process.getuid?.() === 0
