@@ -17,7 +17,7 @@ const TAG = 16
 const MAGIC = Buffer.from('tnb1')
 const HEADER = 16 // magic, 8 random bytes of the nonce, length
 
-/** Bytes of opened units kept in memory. */
+/** Bytes of opened blocks and units kept in memory. */
 const OPENED = 64 << 20
 
 /** Blocks on their way to the disk; when it is slower than the grid, what comes more is not kept. */
@@ -48,6 +48,7 @@ export class BlockCache {
   readonly #log: Log
   readonly #space: NonNullable<CacheOptions['space']>
   readonly #lru: Lru
+  /** Blocks as they came, by name; units as they were read from the disk, by `name/unit`. */
   readonly #opened = new LRUCache<string, Buffer>({
     maxSize: OPENED,
     sizeCalculation: unit => unit.length || 1,
@@ -114,6 +115,11 @@ export class BlockCache {
     const name = nameOf(content, block)
     const writing = this.#writing.get(name)
     if (writing) return [writing.data.subarray(from, to)]
+    const whole = this.#opened.get(name)
+    if (whole) {
+      this.#lru.touch(name)
+      return [whole.subarray(from, to)]
+    }
     const first = Math.floor(from / UNIT)
     const last = Math.floor((to - 1) / UNIT)
     let units = this.#remembered(name, first, last)
@@ -165,14 +171,7 @@ export class BlockCache {
 
   /** Has a block at hand for its next readers, who mostly come soon, though it is not kept on disk. */
   remember(content: Content, block: number, data: Buffer): void {
-    const name = nameOf(content, block)
-    for (let at = 0; at < data.length; at += UNIT)
-      this.#remember(name, at / UNIT, data.subarray(at, at + UNIT))
-  }
-
-  #remember(name: string, unit: number, plain: Buffer): void {
-    // A copy: a piece of the block would keep all of it in memory.
-    this.#opened.set(`${name}/${unit}`, Buffer.from(plain))
+    this.#opened.set(nameOf(content, block), data)
   }
 
   /** Waits for what is being written; what comes later is not kept. */
@@ -192,8 +191,8 @@ export class BlockCache {
       const plain = data.subarray(at, at + UNIT)
       const cipher = createCipheriv('aes-256-gcm', key, nonceOf(header, unit)).setAAD(Buffer.from(name))
       parts.push(cipher.update(plain), cipher.final(), cipher.getAuthTag())
-      this.#remember(name, unit, plain)
     }
+    this.#opened.set(name, data)
     const temporary = join(this.#dir, `tmp-${process.pid}-${name}`)
     try {
       await writeWhole(temporary, parts)
@@ -209,7 +208,9 @@ export class BlockCache {
   /** Whether what lies before a unit was read a moment ago: then the rest of its block is read in one go. */
   #comesFromBefore(content: Content, block: number, unit: number): boolean {
     if (unit > 0) return this.#opened.has(`${nameOf(content, block)}/${unit - 1}`)
-    return block > 0 && this.#opened.has(`${nameOf(content, block - 1)}/${unitsOf(content, block - 1) - 1}`)
+    if (block === 0) return false
+    const before = nameOf(content, block - 1)
+    return this.#opened.has(before) || this.#opened.has(`${before}/${unitsOf(content, block - 1) - 1}`)
   }
 
   #remembered(name: string, first: number, last: number): Buffer[] | null {
