@@ -2,7 +2,7 @@
 // units of 64 KiB that open one by one; a unit that does not open is thrown away and
 // fetched again. Nothing here is precious: no fsync, and a lost block is only a slower read.
 
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LRUCache } from 'lru-cache'
@@ -53,6 +53,7 @@ export class BlockCache {
     maxSize: OPENED,
     sizeCalculation: unit => unit.length || 1,
   })
+  readonly #contentKeys = new LRUCache<string, KeyObject>({ max: 1024 })
   readonly #writing = new Map<string, { data: Buffer; done: Promise<void> }>()
   readonly #dropping = new Set<Promise<void>>()
   #scanning: Promise<void> | null = null
@@ -265,8 +266,14 @@ export class BlockCache {
     return units
   }
 
-  #contentKey(content: Content): Buffer {
-    return derive(this.#key, Buffer.alloc(0), `content ${content.key}`)
+  /** Kept as an object: made anew for each unit it would cost as much as the sealing. */
+  #contentKey({ key }: Content): KeyObject {
+    let found = this.#contentKeys.get(key)
+    if (!found) {
+      found = createSecretKey(derive(this.#key, Buffer.alloc(0), `content ${key}`))
+      this.#contentKeys.set(key, found)
+    }
+    return found
   }
 
   #path(name: string): string {
