@@ -21,7 +21,7 @@ export type Reach = {
   reachable: boolean
   since: number
   lastError: string
-  /** What is asked for again and again, one line each. */
+  /** What was asked for in vain of late, one line each. */
   troubles: readonly string[]
 }
 
@@ -76,9 +76,7 @@ export class Asker {
       this.#answered(key)
       return answer
     } catch (err) {
-      // Anything but "not now" came from a grid that answered.
-      if (codeOf(err) === 'EAGAIN') this.#unanswered(key, (err as FsError).message)
-      else this.#answered(key)
+      if (!this.#closing.signal.aborted) this.#noteFailure(key, err)
       throw err
     }
   }
@@ -122,19 +120,38 @@ export class Asker {
     this.#log.info({}, 'the grid answers again')
   }
 
+  #noteFailure(key: string, err: unknown): void {
+    const code = codeOf(err)
+    if (code === 'EAGAIN') {
+      this.#unanswered(key, (err as FsError).message)
+      return
+    }
+    // Anything but "not now" came from a grid that answered.
+    this.#answered(key)
+    if (code === 'ESTALE') return // a mutable file moved on: it is asked anew
+    // Whoever asked may be served what there was before, and would never hear of it.
+    const message = err instanceof FsError ? err.message : 'not meant to happen; the log says more'
+    this.#trouble(key, message)
+    this.#log.warn({ err }, 'the grid was asked in vain')
+  }
+
   /** A question that fails again while others are answered is trouble of its own, and not the grid's. */
   #unanswered(key: string, message: string): void {
     this.#lastError = message
     const before = this.#troubles.get(key)
-    this.#troubles.delete(key)
-    this.#troubles.set(key, { message, at: Date.now(), answers: this.#answers })
-    if (this.#troubles.size > MAX_TROUBLES)
-      this.#troubles.delete(this.#troubles.keys().next().value as string)
+    this.#trouble(key, message)
     const alone = before !== undefined && before.answers < this.#answers
     if (!this.#reachable || alone) return
     this.#reachable = false
     this.#since = Date.now()
     this.#log.warn({ error: message }, 'the grid does not answer')
+  }
+
+  #trouble(key: string, message: string): void {
+    this.#troubles.delete(key)
+    this.#troubles.set(key, { message, at: Date.now(), answers: this.#answers })
+    if (this.#troubles.size > MAX_TROUBLES)
+      this.#troubles.delete(this.#troubles.keys().next().value as string)
   }
 }
 

@@ -104,6 +104,32 @@ test('one question that fails while others are answered is trouble of its own, a
   t.deepEqual(asker.reach.troubles, [])
 })
 
+test('an error that is an answer is told and remembered as trouble, for who asked may hear nothing of it', async t => {
+  const said: string[] = []
+  const note = (_: object, what: string) => said.push(what)
+  const asker = new Asker({ debug: note, info: note, warn: note, error: note } as never, quick)
+  const refuse = () => Promise.reject(new FsError('EACCES', 'list: refused'))
+  await t.throwsAsync(asker.once('list 1', refuse), { code: 'EACCES' })
+  t.true(asker.reach.reachable)
+  t.deepEqual(asker.reach.troubles, ['EACCES: list: refused'])
+  t.deepEqual(said, ['the grid was asked in vain'])
+  await asker.once('list 1', async () => {})
+  t.deepEqual(asker.reach.troubles, [])
+})
+
+test('what closing cuts off is nobody’s trouble', async t => {
+  const said: string[] = []
+  const note = (_: object, what: string) => said.push(what)
+  const asker = new Asker({ debug: note, info: note, warn: note, error: note } as never, quick)
+  const asking = asker.once('k', async signal => {
+    await new Promise(resolve => signal.addEventListener('abort', resolve))
+    throw notNow()
+  })
+  asker.close()
+  await t.throwsAsync(asking, { code: 'EAGAIN' })
+  t.deepEqual(said, [])
+})
+
 test('closing ends the pauses', async t => {
   const asker = new Asker(silent, { delays: [1e6], giveUp: 1e9, memo: 0 })
   const asking = asker.ask('k', 'list', () => Promise.reject(notNow()))

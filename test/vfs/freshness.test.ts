@@ -2,6 +2,7 @@
 
 import { join } from 'node:path'
 import test from 'ava'
+import { FsError } from '../../src/errors.ts'
 import { silent } from '../../src/log.ts'
 import { Asker } from '../../src/vfs/ask.ts'
 import { State } from '../../src/vfs/state/state.ts'
@@ -271,4 +272,32 @@ test('when the root is reached by no grid at all, what was seen before is served
   t.deepEqual(await namesIn(again, again.root), ['a', 'd'])
   t.deepEqual(await namesIn(again, d.id), ['x'])
   t.deepEqual(await again.lookup(again.root, 'd'), d)
+})
+
+test('a directory that the grid refuses is served as it was, and told of', async t => {
+  const grid = new TinyGrid()
+  const root = grid.directory({ a: grid.file('a') })
+  const fs = await opened(t, grid, root, { ttl: 0, patience: hasty })
+  t.deepEqual(await namesIn(fs, fs.root), ['a'])
+  grid.list = () => Promise.reject(new FsError('EACCES', 'list: blacklisted'))
+  t.deepEqual(await namesIn(fs, fs.root), ['a'])
+  const { reachable, troubles } = fs.status().reach
+  t.true(reachable)
+  t.deepEqual(troubles, ['EACCES: list: blacklisted'])
+})
+
+test('a listing that cannot be kept is not shown, the one before is, and it is told of', async t => {
+  const grid = new TinyGrid()
+  const root = grid.directory({ a: grid.file('a') })
+  const state = await State.open(join(await folder(t), 'state'), root.uri())
+  t.teardown(() => state.close())
+  const asker = new Asker(silent, hasty)
+  const tree = new Tree({ state, grid, root, asker, ttl: 0 })
+  await tree.start(root)
+  const names = async () => (await tree.list(tree.root, undefined)).edges.map(edge => edge.name)
+  t.deepEqual(await names(), ['a'])
+  state.commit = () => Promise.reject(new FsError('EIO', 'the disk is full'))
+  grid.set(root, 'b', grid.file('b'))
+  t.deepEqual(await names(), ['a'])
+  t.deepEqual(asker.reach.troubles, ['EIO: the disk is full'])
 })

@@ -278,13 +278,15 @@ export class Tree {
   #refresh(dir: Inode, how: 'insist' | 'once'): Promise<Snapshot> {
     const running = this.#refreshing.get(dir.id)
     if (running) return running
-    const list = (signal: AbortSignal) => this.#grid.list(dir.cap!, { signal })
+    const list = async (signal: AbortSignal) => {
+      const listing = await this.#grid.list(dir.cap!, { signal })
+      return this.#inTurn(() => this.#take(dir, listing))
+    }
     const asked =
       how === 'once'
         ? this.#asker.once(`list ${dir.id}`, list)
         : this.#asker.ask(`list ${dir.id}`, 'list a directory', list)
     const refreshing = asked
-      .then(listing => this.#inTurn(() => this.#take(dir, listing)))
       .catch((err: unknown) => {
         const held = this.#held.get(dir.id)
         if (held) {
