@@ -25,7 +25,12 @@ export type Listing = {
 export type Range = { readonly start: number; readonly end: number }
 
 /** Bytes to upload. `open` may be called more than once, and gives the same bytes each time. */
-export type Source = { readonly size: number; open(): AsyncIterable<Uint8Array> }
+export type Source = {
+  readonly size: number
+  /** SHA-256 of the bytes, in lower-case hex, where it is known: spares a pass over them. */
+  readonly digest?: string
+  open(): AsyncIterable<Uint8Array>
+}
 
 /** A mutable file at one moment. `version` is opaque: equal exactly when the content is. */
 export type Version = { readonly size: number; readonly version: string }
@@ -33,10 +38,12 @@ export type Version = { readonly size: number; readonly version: string }
 /**
  * One change to a directory, with what it expects to find: a cap, or `null` for
  * absence. Caps are compared by what they lead to, not by the authority they carry.
+ * An unlink may come `after` a set of the same call, named by its name: it is done
+ * only once that set is done, and refused when that set is.
  */
 export type Edit =
   | { readonly op: 'set'; readonly name: string; readonly child: Child; readonly expect: Cap | null }
-  | { readonly op: 'unlink'; readonly name: string; readonly expect: Cap }
+  | { readonly op: 'unlink'; readonly name: string; readonly expect: Cap; readonly after?: string }
 
 /** What became of one edit: done, or refused because of what was there instead. */
 export type Outcome = { readonly done: true } | { readonly done: false; readonly found: Cap | null }
@@ -74,7 +81,8 @@ export interface Grid {
    * publishes as the grid allows; all sets come before the first unlink. A refused
    * edit does not stop the others. `outcomes` is in the order of `edits`;
    * `listing` was read after the last change. EROFS for a cap that cannot write.
-   * An edit that finds its own result already there is done.
+   * An edit that finds its own result already there is done. EINVAL for two edits of
+   * one name, and for an unlink after a set that is not in the call.
    */
   edit(
     dir: Cap,

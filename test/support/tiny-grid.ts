@@ -1,31 +1,45 @@
 // A small grid in memory, for faults and for counting what is asked of it. Its caps are
-// real; its truth is not Tahoe's, which is judged over a real node. It only reads.
+// real; its truth is not Tahoe's, which is judged over a real node. It judges edits with
+// the gateway's own words, and overwrites no file.
 
 import { createHash } from 'node:crypto'
 import { FsError } from '../../src/errors.ts'
-import { type Cap, parseCap } from '../../src/tahoe/cap.ts'
-import { encode } from '../../src/tahoe/format/base32.ts'
-import type { Child, Grid, Listing, Metadata, Range, Version, Waiting } from '../../src/tahoe/grid.ts'
+import { type Cap, LIT_MAX, litCap } from '../../src/tahoe/cap.ts'
+import { judgeAll, possible } from '../../src/tahoe/gateway/edit.ts'
+import { mustBeDirectory, writeChild } from '../../src/tahoe/gateway/listing.ts'
+import { gaveUp, patiently } from '../../src/tahoe/gateway/turns.ts'
+import type {
+  Child,
+  Edit,
+  Grid,
+  Listing,
+  Outcome,
+  Range,
+  Source,
+  Version,
+  Waiting,
+} from '../../src/tahoe/grid.ts'
+import { TinyStore } from './tiny-store.ts'
 
-type Op = 'list' | 'read' | 'stat'
-type Link = Cap | readonly [Cap, Metadata]
-type Stored = { bytes: Buffer; version: number }
+type Op = 'list' | 'read' | 'stat' | 'upload' | 'edit' | 'mkdir'
+type Hears = (bytes: number) => void
 
-const hash = (...parts: (string | Uint8Array)[]): Buffer => {
-  const sum = createHash('sha256')
-  for (const part of parts) sum.update(part).update('\n')
-  return sum.digest()
-}
-const fields = (seed: Buffer): string => `${encode(seed.subarray(0, 16))}:${encode(hash('check', seed))}`
-const place = (cap: Cap): string => (cap.verify() ?? cap).uri()
-
-export class TinyGrid implements Grid {
-  /** How often each thing was asked for, and the bytes handed over. */
-  readonly asked = { list: 0, read: 0, stat: 0, bytes: 0 }
+export class TinyGrid extends TinyStore implements Grid {
+  /**
+   * How often each thing was asked for; `bytes` handed over and `sent` to it; `writes` of
+   * directories, as the web API makes them: one for all sets of an edit, one for each unlink.
+   */
+  readonly asked = { list: 0, read: 0, stat: 0, upload: 0, edit: 0, mkdir: 0, bytes: 0, sent: 0, writes: 0 }
   /** The ranges that were read, in order. */
   readonly ranges: Range[] = []
   /** So many questions are answered "not now"; Infinity: all, until it is set to 0. */
-  readonly notNow: Record<Op, number> = { list: 0, read: 0, stat: 0 }
+  readonly notNow: Record<Op, number> = { list: 0, read: 0, stat: 0, upload: 0, edit: 0, mkdir: 0 }
+  /** So many are done, and their answer is lost on the way. */
+  readonly lostAnswers = { upload: 0, edit: 0, mkdir: 0 }
+  /** The servers have no room for an upload. */
+  full = false
+  /** Called when a question has arrived, and before anything is done about it. It is called by its own questions too. */
+  readonly before: Partial<Record<Op, () => void | Promise<void>>> = {}
   /** So many reads break off after `breakAt` bytes. */
   breaks = 0
   breakAt = 0
@@ -35,58 +49,6 @@ export class TinyGrid implements Grid {
   /** Reads that go on at this moment. */
   reading = 0
   readonly #gates = new Map<string, PromiseWithResolvers<void>>()
-  readonly #files = new Map<string, Stored>()
-  readonly #dirs = new Map<string, Map<string, Child>>()
-  #made = 0
-
-  /** An immutable file. The same bytes give the same cap. */
-  file(bytes: Uint8Array | string, needed = 1): Cap {
-    const content = Buffer.from(bytes)
-    const cap = parseCap(`URI:CHK:${fields(hash('chk', content))}:${needed}:${needed}:${content.length}`)
-    this.#files.set(place(cap), { bytes: content, version: 1 })
-    return cap
-  }
-
-  mutable(bytes: Uint8Array | string, kind: 'SSK' | 'MDMF' = 'SSK'): Cap {
-    const cap = parseCap(`URI:${kind}:${fields(hash('mutable', String(this.#made++)))}`)
-    this.#files.set(place(cap), { bytes: Buffer.from(bytes), version: 1 })
-    return cap
-  }
-
-  /** The next version of a mutable file. */
-  overwriteWith(cap: Cap, bytes: Uint8Array | string): void {
-    const stored = this.#files.get(place(cap))!
-    stored.bytes = Buffer.from(bytes)
-    stored.version++
-  }
-
-  directory(children: Readonly<Record<string, Link>> = {}): Cap {
-    const cap = parseCap(`URI:DIR2:${fields(hash('dir', String(this.#made++)))}`)
-    this.#dirs.set(place(cap), new Map())
-    for (const [name, link] of Object.entries(children)) this.set(cap, name, link)
-    return cap
-  }
-
-  immutableDirectory(children: Readonly<Record<string, Link>>): Cap {
-    const cap = parseCap(`URI:DIR2-CHK:${fields(hash('dir', String(this.#made++)))}:1:1:1000`)
-    this.#dirs.set(place(cap), new Map())
-    for (const [name, link] of Object.entries(children)) this.set(cap, name, link)
-    return cap
-  }
-
-  /** Links a name, as Tahoe does: a second time under the same name keeps when it was first made. */
-  set(dir: Cap, name: string, link: Link): void {
-    const children = this.#dirs.get(place(dir))!
-    const [cap, given] = Array.isArray(link) ? (link as readonly [Cap, Metadata]) : [link as Cap, undefined]
-    const now = 1_700_000_000 + this.#made++
-    const before = children.get(name)?.metadata['tahoe'] as { linkcrtime: number } | undefined
-    const metadata = given ?? { tahoe: { linkcrtime: before?.linkcrtime ?? now, linkmotime: now } }
-    children.set(name, { cap, metadata })
-  }
-
-  unset(dir: Cap, name: string): void {
-    this.#dirs.get(place(dir))!.delete(name)
-  }
 
   /** What is asked from now on waits until the function that this returns is called. */
   hold(op: Op): () => void {
@@ -107,24 +69,25 @@ export class TinyGrid implements Grid {
     }
   }
 
-  async #answer(op: Op, signal: AbortSignal | undefined): Promise<void> {
+  async #pass(name: string, signal: AbortSignal | undefined): Promise<void> {
+    const gate = this.#gates.get(name)
+    if (gate) await patiently(gate.promise, name, signal)
+  }
+
+  async #question(op: Op, signal: AbortSignal | undefined): Promise<void> {
     this.asked[op]++
+    await this.before[op]?.()
     await this.#pass(op, signal)
-    if (signal?.aborted) throw new FsError('EAGAIN', `${op}: the caller gave up`)
+    gaveUp(op, signal)
     if (this.notNow[op] <= 0) return
     this.notNow[op]--
     throw new FsError('EAGAIN', `${op}: not now`)
   }
 
-  async #pass(name: string, signal: AbortSignal | undefined): Promise<void> {
-    const gate = this.#gates.get(name)
-    if (!gate) return
-    let leave = () => {}
-    const gone = new Promise<never>((_, reject) => {
-      leave = () => reject(new FsError('EAGAIN', 'the caller gave up'))
-      signal?.addEventListener('abort', leave)
-    })
-    await Promise.race([gate.promise, gone]).finally(() => signal?.removeEventListener('abort', leave))
+  #answer<T>(op: keyof TinyGrid['lostAnswers'], answer: T): T {
+    if (this.lostAnswers[op] <= 0) return answer
+    this.lostAnswers[op]--
+    throw new FsError('EAGAIN', `${op}: the answer was lost`)
   }
 
   async *read(
@@ -147,9 +110,8 @@ export class TinyGrid implements Grid {
     signal: AbortSignal | undefined,
     version: string | undefined,
   ): AsyncGenerator<Buffer> {
-    await this.#answer('read', signal)
-    const stored = this.#files.get(place(cap))
-    if (!stored) throw new FsError('EAGAIN', 'read: no shares')
+    await this.#question('read', signal)
+    const stored = this.contentOf(cap) ?? outOfReach('read')
     if (version !== undefined && version !== `seq${stored.version}`) throw new FsError('ESTALE', 'read')
     const { bytes } = stored
     const broken = this.breaks > 0 && this.breaks--
@@ -160,7 +122,7 @@ export class TinyGrid implements Grid {
     for (let at = range.start; at < last; ) {
       await this.#pass(`at ${at}`, signal)
       await new Promise(setImmediate) // bytes come from outside: others have their turn
-      if (signal?.aborted) throw new FsError('EAGAIN', 'read: the caller gave up')
+      gaveUp('read', signal)
       let end = Math.min(at + this.chunk, last)
       for (const gate of gates) if (gate > at && gate < end) end = gate
       if (broken && end - range.start > this.breakAt) throw new FsError('EAGAIN', 'read: it broke off')
@@ -171,35 +133,65 @@ export class TinyGrid implements Grid {
   }
 
   async list(dir: Cap, { signal }: Waiting = {}): Promise<Listing> {
-    await this.#answer('list', signal)
-    const children = this.#dirs.get(place(dir))
-    if (!children) throw new FsError('EAGAIN', 'list: no shares')
-    return { children: new Map(children), writable: dir.authority === 'write' }
+    await this.#question('list', signal)
+    return { children: this.childrenOf(dir) ?? outOfReach('list'), writable: dir.authority === 'write' }
   }
 
   async stat(cap: Cap, { signal }: Waiting = {}): Promise<Version> {
-    await this.#answer('stat', signal)
-    const { bytes, version } = this.#files.get(place(cap))!
+    await this.#question('stat', signal)
+    const { bytes, version } = this.contentOf(cap)!
     return { size: bytes.length, version: `seq${version}` }
   }
 
-  /** Takes a directory or a file away: its shares are out of reach from now on. */
-  lose(cap: Cap): void {
-    this.#dirs.delete(place(cap))
-    this.#files.delete(place(cap))
+  /** Opens the source once for each try. Equal content at the same time is not joined. */
+  async upload(source: Source, { signal, onProgress }: Waiting & { onProgress?: Hears } = {}): Promise<Cap> {
+    if (source.size <= LIT_MAX) return litCap(await taken(source, signal))
+    await this.#question('upload', signal)
+    let sent = 0
+    const content = await taken(source, signal, bytes => {
+      this.asked.sent += bytes
+      sent += bytes
+      onProgress?.(sent)
+    })
+    if (this.full) throw new FsError('ENOSPC', 'upload: the servers are full')
+    return this.#answer('upload', this.file(content))
   }
 
-  upload(): Promise<never> {
-    return refuse('upload')
+  async edit(
+    dir: Cap,
+    edits: readonly Edit[],
+    { signal }: Waiting = {},
+  ): Promise<{ outcomes: readonly Outcome[]; listing: Listing }> {
+    mustBeDirectory(dir, 'edit')
+    if (dir.authority !== 'write') throw new FsError('EROFS', 'edit')
+    const wanted = possible(edits, 'edit')
+    await this.#question('edit', signal)
+    const outcomes = new Map<string, Outcome>()
+    const judged = () => judgeAll(wanted, this.childrenOf(dir) ?? outOfReach('edit'), outcomes)
+    const sets = judged().filter(edit => edit.op === 'set')
+    for (const { name, child } of sets) this.link(dir, name, child)
+    if (sets.length > 0) this.asked.writes++
+    for (const { name, op } of judged()) {
+      if (op !== 'unlink') continue
+      this.unset(dir, name)
+      this.asked.writes++
+    }
+    if (judged().length > 0) throw new FsError('EAGAIN', 'edit: it has not become what was asked for')
+    const listing = { children: this.children(dir), writable: true }
+    return this.#answer('edit', { outcomes: wanted.map(({ name }) => outcomes.get(name)!), listing })
   }
-  edit(): Promise<never> {
-    return refuse('edit')
+
+  async mkdir(children: ReadonlyMap<string, Child> = new Map(), { signal }: Waiting = {}): Promise<Cap> {
+    for (const child of children.values()) writeChild(child, 'mkdir')
+    await this.#question('mkdir', signal)
+    this.asked.writes++
+    const dir = this.directory()
+    for (const [name, { cap, metadata }] of children) this.set(dir, name.normalize('NFC'), [cap, metadata])
+    return this.#answer('mkdir', dir)
   }
-  mkdir(): Promise<never> {
-    return refuse('mkdir')
-  }
+
   overwrite(): Promise<never> {
-    return refuse('overwrite')
+    return Promise.reject(new FsError('ENOTSUP', 'overwrite: files here are changed by nobody'))
   }
   async health() {
     return { reachable: true, detail: 'in memory' }
@@ -210,5 +202,26 @@ export class TinyGrid implements Grid {
   async close(): Promise<void> {}
 }
 
-const refuse = (what: string): Promise<never> =>
-  Promise.reject(new FsError('ENOTSUP', `${what}: it only reads`))
+/** All bytes of a source, which must be as many as it said, and those it said. */
+async function taken(source: Source, signal?: AbortSignal, sent?: Hears): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let left = source.size
+  for await (const chunk of source.open()) {
+    await new Promise(setImmediate) // bytes go outside: others have their turn
+    gaveUp('upload', signal)
+    left -= chunk.length
+    if (left < 0) break
+    chunks.push(Buffer.from(chunk)) // copied: later changes must not show
+    sent?.(chunk.length)
+  }
+  gaveUp('upload', signal)
+  if (left !== 0) throw new FsError('EIO', 'upload: the source is not as long as it said')
+  const content = Buffer.concat(chunks)
+  const digest = createHash('sha256').update(content).digest('hex')
+  if (digest !== (source.digest ?? digest)) throw new FsError('EIO', 'upload: the source has another digest')
+  return content
+}
+
+function outOfReach(op: Op): never {
+  throw new FsError('EAGAIN', `${op}: no shares`)
+}

@@ -57,7 +57,12 @@ const set = (name: string, given: Child, expect: Cap | null = null): Edit => ({
   child: given,
   expect,
 })
-const unlink = (name: string, expect: Cap): Edit => ({ op: 'unlink', name, expect })
+const unlink = (name: string, expect: Cap, after?: string): Edit => ({
+  op: 'unlink',
+  name,
+  expect,
+  ...(after === undefined ? {} : { after }),
+})
 const done = { done: true } as const
 const found = (outcome: Outcome): Cap | null => (outcome.done ? null : outcome.found)
 const refused = (found: Cap | null) => ({ done: false, found }) as const
@@ -300,4 +305,67 @@ real('no-write makes a child that only reads, and that is what was asked for', a
   ])
   t.deepEqual(outcomes, [done])
   t.is(listing.children.get('s')!.cap.authority, 'read')
+})
+
+real('an unlink after a set is done once the set is, and refused with it', async (t, w) => {
+  const dir = await w.grid.mkdir(new Map(['a', 'b', 'c', 'taken'].map(name => [name, child(name)])))
+  const { outcomes, listing } = await w.grid.edit(dir, [
+    unlink('a', lit('a'), 'cafe\u0301'),
+    unlink('b', lit('b'), 'taken'),
+    unlink('nothing', lit('x'), 'taken'),
+    unlink('c', lit('other'), 'caf\u00e9'),
+    set('caf\u00e9', child('a')),
+    set('taken', child('b')),
+  ])
+  t.deepEqual(
+    outcomes.map(one => one.done),
+    [true, false, false, false, true, false],
+  )
+  t.is(found(outcomes[1]!)!.data().toString(), 'b')
+  t.deepEqual(outcomes[2], refused(null))
+  t.is(found(outcomes[3]!)!.data().toString(), 'c')
+  t.deepEqual(names(listing), { 'caf\u00e9': 'a', b: 'b', c: 'c', taken: 'taken' })
+  t.deepEqual(changes(w.between), ['false', 'unlink'])
+})
+
+real('a set refused only when it is sent keeps the unlink after it from being sent', async (t, w) => {
+  const dir = await w.grid.mkdir(new Map([['old', child('1')]]))
+  let once = true
+  w.before(async asked => {
+    if (!asked.path.includes('t=set_children') || !once) return
+    once = false
+    await other(w.node, dir, 'new', 'theirs')
+  })
+  const { outcomes, listing } = await w.grid.edit(dir, [
+    set('new', child('1')),
+    unlink('old', lit('1'), 'new'),
+  ])
+  t.is(found(outcomes[0]!)!.data().toString(), 'theirs')
+  t.is(found(outcomes[1]!)!.data().toString(), '1')
+  t.deepEqual(names(listing), { old: '1', new: 'theirs' })
+  t.deepEqual(changes(w.between), ['false'])
+})
+
+real('an unlink waits for a set whose answers are errors, and is sent after it', async (t, w) => {
+  const dir = await w.grid.mkdir(new Map([['old', child('1')]]))
+  let errors = 0
+  w.faults(asked =>
+    asked.path.includes('set_children') && errors++ < 2 ? { status: 500, body: 'no' } : null,
+  )
+  const { outcomes } = await w.grid.edit(dir, [unlink('old', lit('1'), 'new'), set('new', child('1'))])
+  t.deepEqual(outcomes, [done, done])
+  t.deepEqual(changes(w.between), ['false', 'false', 'false', 'unlink'])
+})
+
+real('an unlink after what is no set of the same call is EINVAL, and nothing is asked', async (t, w) => {
+  const dir = await w.grid.mkdir(new Map([['a', child('1')]]))
+  const asked = w.between.asked.length
+  for (const edits of [
+    [unlink('a', lit('1'), 'b')],
+    [unlink('a', lit('1'), 'a')],
+    [unlink('a', lit('1'), 'b'), unlink('b', lit('2'))],
+  ]) {
+    await t.throwsAsync(w.grid.edit(dir, edits), { code: 'EINVAL' })
+  }
+  t.is(w.between.asked.length, asked)
 })

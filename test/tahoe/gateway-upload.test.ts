@@ -34,6 +34,8 @@ async function over(
   return { node, grid, puts: () => node.asked.filter(one => one.method === 'PUT') }
 }
 
+const digestOf = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
+
 const until = async (what: () => boolean) => {
   for (let i = 0; i < 1000 && !what(); i++) await sleep(5)
 }
@@ -146,6 +148,34 @@ test('a source that changes, ends early, goes on too long or fails is an error o
     },
   }
   t.is(await t.throwsAsync(grid.upload(failing)), boom)
+})
+
+test('a source that knows its digest is opened once, and joins those that do not', async t => {
+  const { grid, puts } = await over(t, stored, () => ({ delay: 100 }))
+  const bytes = randomBytes(1000)
+  let opened = 0
+  const source = sourceOf(bytes)
+  const knowing = {
+    size: bytes.length,
+    digest: digestOf(bytes),
+    open() {
+      opened++
+      return source.open()
+    },
+  }
+  const caps = await Promise.all([grid.upload(knowing), grid.upload(source)])
+  t.deepEqual(
+    caps.map(cap => cap.uri()),
+    [bytes, bytes].map(capOf),
+  )
+  t.is(opened, 1)
+  t.is(puts().length, 1)
+})
+
+test('a source that is not what its digest says is EIO, and no cap', async t => {
+  const { grid } = await over(t)
+  const wrong = { ...sourceOf(randomBytes(1000)), digest: digestOf(randomBytes(1000)) }
+  await t.throwsAsync(grid.upload(wrong), { code: 'EIO' })
 })
 
 test('at most four uploads are under way at once', async t => {

@@ -23,7 +23,8 @@ const TRIES = 4
 /** A listing older than this is read again before the next unlink relies on it. */
 const FRESH_MS = 1000
 
-type Sent = readonly { readonly edit: Edit; readonly index: number }[]
+/** What became of the edits so far, by name. */
+type Outcomes = Map<string, Outcome>
 type SetEdit = Extract<Edit, { op: 'set' }>
 
 export class Editor {
@@ -43,8 +44,7 @@ export class Editor {
     const what = `edit ${dir}`
     mustBeDirectory(dir, what)
     if (dir.authority !== 'write') throw new FsError('EROFS', what)
-    const wanted = edits.map(edit => ({ ...edit, name: edit.name.normalize('NFC') }))
-    refuseImpossible(wanted, what)
+    const wanted = possible(edits, what)
     const key = dir.storageIndex!
     const line = this.#turns.get(key) ?? { turns: new Turns(1), users: 0 }
     this.#turns.set(key, line)
@@ -63,18 +63,15 @@ export class Editor {
   }
 
   async #settle(dir: Cap, edits: readonly Edit[], what: string, signal?: AbortSignal) {
-    const outcomes = new Array<Outcome | null>(edits.length).fill(null)
+    const outcomes: Outcomes = new Map()
     let tries = 0
     for (;;) {
       const listed = Date.now()
       const listing = await list(this.#node, dir, { signal })
-      const open = edits.flatMap((edit, index) => (outcomes[index] === null ? [{ edit, index }] : []))
-      const todo = open.filter(({ edit, index }) => {
-        outcomes[index] = judge(edit, listing.children.get(edit.name))
-        return outcomes[index] === null
-      })
-      if (todo.length === 0) return { outcomes: outcomes as Outcome[], listing }
-      tries = todo.length < open.length ? 0 : tries + 1
+      const open = edits.length - outcomes.size
+      const todo = judgeAll(edits, listing.children, outcomes)
+      if (todo.length === 0) return { outcomes: edits.map(({ name }) => outcomes.get(name)!), listing }
+      tries = todo.length < open ? 0 : tries + 1
       if (tries > TRIES) throw new FsError('EAGAIN', `${what}: the node does not do it`)
       if (tries > 1) await sleep(100 * 2 ** tries, undefined, { signal }).catch(() => gaveUp(what, signal))
       await this.#send(dir, todo, listing, listed, what, signal)
@@ -82,8 +79,15 @@ export class Editor {
   }
 
   /** One step: the sets that are left, or else unlinks. What fails in passing is seen at the next listing. */
-  async #send(dir: Cap, todo: Sent, listing: Listing, listed: number, what: string, signal?: AbortSignal) {
-    const sets = todo.flatMap(({ edit }) => (edit.op === 'set' ? [edit] : []))
+  async #send(
+    dir: Cap,
+    todo: readonly Edit[],
+    listing: Listing,
+    listed: number,
+    what: string,
+    signal?: AbortSignal,
+  ) {
+    const sets = todo.filter(edit => edit.op === 'set')
     const overDirectory = (edit: SetEdit) => listing.children.get(edit.name)?.cap.type !== 'file'
     const groups = {
       false: sets.filter(edit => !listing.children.has(edit.name)),
@@ -94,8 +98,8 @@ export class Editor {
       if (group.length > 0) await this.#set(dir, group, replace, what, signal)
     }
     if (sets.length > 0) return
-    for (const { edit } of todo) {
-      await this.#unlink(dir, edit.name, what, signal)
+    for (const { name } of todo) {
+      await this.#unlink(dir, name, what, signal)
       if (Date.now() - listed > FRESH_MS) return
     }
   }
@@ -127,8 +131,25 @@ export class Editor {
   }
 }
 
+/** Notes what has become of each edit, as the listing shows it, and gives those still to be done. */
+export function judgeAll(edits: readonly Edit[], children: Listing['children'], outcomes: Outcomes): Edit[] {
+  const note = (edit: Edit) => {
+    const outcome = outcomes.get(edit.name) ?? judge(edit, children.get(edit.name), outcomes)
+    if (outcome !== null) outcomes.set(edit.name, outcome)
+  }
+  // Sets first: an unlink after one goes by what became of it.
+  for (const edit of edits) if (edit.op === 'set') note(edit)
+  for (const edit of edits) if (edit.op === 'unlink') note(edit)
+  return edits.filter(({ name }) => !outcomes.has(name))
+}
+
 /** What the listing says about an edit: done, refused, or null where it is still to be done. */
-function judge(edit: Edit, found: Child | undefined): Outcome | null {
+function judge(edit: Edit, found: Child | undefined, outcomes: Outcomes): Outcome | null {
+  if (edit.op === 'unlink' && edit.after !== undefined) {
+    const set = outcomes.get(edit.after)
+    if (set === undefined) return null
+    if (!set.done) return { done: false, found: found?.cap ?? null }
+  }
   if (edit.op === 'unlink' ? found === undefined : found !== undefined && isResult(found, edit.child)) {
     return { done: true }
   }
@@ -152,12 +173,25 @@ function ours(metadata: Metadata): unknown {
   return JSON.parse(JSON.stringify(rest))
 }
 
-function refuseImpossible(edits: readonly Edit[], what: string): void {
-  const names = new Set<string>()
-  for (const edit of edits) {
-    if (names.has(edit.name)) throw new FsError('EINVAL', `${what}: two edits of one name`)
-    names.add(edit.name)
+/** The edits under the names that the grid stores. EINVAL for what no directory could be made to show. */
+export function possible(edits: readonly Edit[], what: string): Edit[] {
+  const wanted = edits.map(normal)
+  const ops = new Map<string, Edit['op']>()
+  for (const edit of wanted) {
+    if (ops.has(edit.name)) throw new FsError('EINVAL', `${what}: two edits of one name`)
+    ops.set(edit.name, edit.op)
     if (!edit.name.isWellFormed()) throw new FsError('EINVAL', `${what}: a name with half a character in it`)
     if (edit.op === 'set') writeChild(edit.child, what)
   }
+  for (const edit of wanted) {
+    if (edit.op === 'set' || edit.after === undefined || ops.get(edit.after) === 'set') continue
+    throw new FsError('EINVAL', `${what}: an unlink after a set that is not there`)
+  }
+  return wanted
+}
+
+function normal(edit: Edit): Edit {
+  const name = edit.name.normalize('NFC')
+  if (edit.op === 'set' || edit.after === undefined) return { ...edit, name }
+  return { ...edit, name, after: edit.after.normalize('NFC') }
 }

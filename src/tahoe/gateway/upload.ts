@@ -1,6 +1,6 @@
 // Immutable content on its way to the grid. Two uploads of equal content at the same
 // time disturb each other in the storage servers, so equal content is sent once, and
-// who asks for it joins. To know what is equal it is digested first.
+// who asks for it joins. To know what is equal it is digested first, unless its digest is known.
 
 import { createHash } from 'node:crypto'
 import { FsError } from '../../errors.ts'
@@ -31,7 +31,7 @@ export class Uploads {
       for await (const chunk of exactly(source, what, signal)) chunks.push(Uint8Array.from(chunk))
       return litCap(Buffer.concat(chunks))
     }
-    const digest = await digestOf(source, what, signal)
+    const digest = source.digest ?? (await digestOf(source, what, signal))
     const flight = this.#join(digest, source, what)
     const hear: Hears = bytes => onProgress?.(bytes)
     flight.hears.add(hear)
