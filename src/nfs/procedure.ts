@@ -40,8 +40,10 @@ export type Spec<A, R, F> = {
   readonly anyone?: boolean
   /** Whether it is always answered from here, without the grid. */
   readonly fromHere?: boolean
-  /** Whether it changes something, so that a resent call must not be done twice. */
+  /** Whether it changes something, so that a resent call must not be done twice at the same time; and, */
   readonly changes?: boolean
+  /** for one that does the same when it is done again later, so many first bytes of its arguments tell it from others. */
+  readonly repeatable?: number
   /** Bytes that the reply may carry. */
   weight?(args: NoInfer<A>): number
   handle(nfs: Nfs, args: NoInfer<A>): Promise<NoInfer<R>>
@@ -89,18 +91,19 @@ export const procedure = <A, R, F>(spec: Spec<A, R, F>): Unbound<A, R, F> => ({
 
 /** A resent call that meets the first one at work waits for its outcome; the file system knows the older ones. */
 function once<A, R, F>(of: Export, spec: Spec<A, R, F>, args: A, call: RpcCall): Promise<Outcome> {
-  const key = onceKey(spec.name, call)
+  const key = onceKey(spec.name, call, spec.repeatable)
   const first = of.atWork.get(key)
   if (first !== undefined) return first
-  const outcome = run(of, spec, args, call, key).finally(() => of.atWork.delete(key))
+  const kept = spec.repeatable === undefined ? key : undefined
+  const outcome = run(of, spec, args, call, kept).finally(() => of.atWork.delete(key))
   of.atWork.set(key, outcome)
   return outcome
 }
 
 /** The same for the same xid, caller, procedure and arguments, whatever the connection. */
-function onceKey(name: string, { xid, caller, args }: RpcCall): string {
+function onceKey(name: string, { xid, caller, args }: RpcCall, length = args.length): string {
   const head = `${xid} ${name} ${caller?.uid} ${caller?.gid} `
-  return createHash('sha256').update(head).update(args).digest('base64url')
+  return createHash('sha256').update(head).update(args.subarray(0, length)).digest('base64url')
 }
 
 async function run<A, R, F>(

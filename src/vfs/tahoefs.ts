@@ -1,6 +1,9 @@
-// The file system over a grid, read-only so far: names and attributes from the tree,
-// bytes from the reader. It does not know its frontends.
+// The file system over a grid: names and attributes from the tree, bytes from the reader and
+// from what waits here, changes made here at once and published behind. It does not know its
+// frontends.
 
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { codeOf, FsError } from '../errors.ts'
 import { type Log, silent } from '../log.ts'
 import type { Cap } from '../tahoe/cap.ts'
@@ -11,9 +14,23 @@ import { BlockCache } from './read/cache.ts'
 import { type Content, contentOf } from './read/content.ts'
 import { Reader } from './read/reader.ts'
 import { State } from './state/state.ts'
-import { attrOf, type Inode, type Owner } from './tree/inode.ts'
-import { Tree } from './tree/tree.ts'
-import type { Attr, AttrChange, Call, Change, Entry, FileId, FsStat, Read, Vfs } from './vfs.ts'
+import { type Folder, indexAfter } from './tree/folder.ts'
+import { attrOf, type Inode, type Owner, touch } from './tree/inode.ts'
+import { Listings } from './tree/listings.ts'
+import { Change, Tree } from './tree/tree.ts'
+import type * as V from './vfs.ts'
+import { Changes, type Place, refuseAttrs } from './write/changes.ts'
+import { Committer } from './write/committer.ts'
+import { type Disk, disk as thisDisk } from './write/disk.ts'
+import type { Draft } from './write/draft.ts'
+import { Drawing } from './write/drawing.ts'
+import { segmentsOf } from './write/extents.ts'
+import { Once } from './write/once.ts'
+import type { Conflict, Pending } from './write/pending.ts'
+import { Publisher } from './write/publisher.ts'
+import { restore } from './write/restore.ts'
+import { Staging } from './write/staging.ts'
+import type { Tempo } from './write/tempo.ts'
 
 export type TahoefsOptions = {
   readonly grid: Grid
@@ -27,8 +44,18 @@ export type TahoefsOptions = {
   readonly ttl: number
   /** Whom everything belongs to. */
   readonly owner: Owner
+  /** Whether changes are refused though the root cap would allow them. What waits is published all the same. */
+  readonly readOnly?: boolean
+  /** What a commit waits for: this machine's disk, or the grid. */
+  readonly fsync?: 'local' | 'grid'
   readonly log?: Log
   readonly patience?: Patience
+  /** How soon, and how often, it is published. */
+  readonly tempo?: Partial<Tempo>
+  /** What staging is kept on. */
+  readonly disk?: Disk
+  /** Bytes that may wait for the grid; by default a quarter of what this disk has free, at most 20 GiB. */
+  readonly stagingSize?: number
 }
 
 /** Milliseconds for which the grid's free space is not asked for again. */
@@ -43,89 +70,174 @@ const UNKNOWN_SIZE = 2 ** 40
 /** Files that can be made, as far as anybody can tell. */
 const FILES = 2 ** 31
 
-export class Tahoefs implements Vfs {
-  readonly root: FileId
-  readonly readOnly = true
+/** The shares of staging's limit from which writers are slowed down, and by how many milliseconds. */
+const SLOWDOWNS = [
+  [0.95, 50],
+  [0.8, 10],
+] as const
+
+export class Tahoefs implements V.Vfs {
+  readonly root: V.FileId
   readonly nameMax = NAME_MAX
-  readonly writeverf: Uint8Array = crypto.getRandomValues(new Uint8Array(8))
+  writeverf: Uint8Array = crypto.getRandomValues(new Uint8Array(8))
+  readonly #readOnly: boolean
+  readonly #fsync: 'local' | 'grid'
   readonly #state: State
   readonly #grid: Grid
   readonly #asker: Asker
   readonly #tree: Tree
+  readonly #listings: Listings
   readonly #cache: BlockCache
   readonly #reader: Reader
   readonly #contentKey: Buffer
   readonly #contents = new WeakMap<Cap, Content>()
   readonly #owner: Owner
+  readonly #staging: Staging
+  readonly #committer: Committer
+  readonly #changes: Changes
+  readonly #once: Once
+  readonly #drawing: Drawing
+  readonly #publisher: Publisher
+  readonly #log: Log
   #usage = { total: UNKNOWN_SIZE, free: UNKNOWN_SIZE, askedAt: 0 }
+  /** Why nothing may change any more until a restart. */
+  #trouble: string | null = null
 
-  private constructor(options: TahoefsOptions, state: State, asker: Asker, tree: Tree, cache: BlockCache) {
-    this.#grid = options.grid
-    this.#owner = options.owner
+  private constructor(
+    options: TahoefsOptions,
+    state: State,
+    asker: Asker,
+    tree: Tree,
+    cache: BlockCache,
+    staging: Staging,
+  ) {
+    const { grid, owner, log = silent, root, ttl } = options
+    this.#grid = grid
+    this.#owner = owner
+    this.#log = log
+    this.#readOnly = options.readOnly === true || root.authority !== 'write'
+    this.#fsync = options.fsync ?? 'local'
     this.#state = state
     this.#asker = asker
     this.#tree = tree
     this.#cache = cache
-    this.#reader = new Reader(options.grid, asker, cache)
+    this.#staging = staging
+    this.#reader = new Reader(grid, asker, cache)
     this.#contentKey = state.key('content')
+    this.#listings = new Listings({
+      tree,
+      grid,
+      asker,
+      ttl,
+      onMadeAgain: (dir, name, change) => this.#publisher.wasMadeAgain(dir, name, change),
+    })
+    this.#committer = new Committer(state, staging, ({ inode }) => tree.localRow(inode))
+    this.#drawing = new Drawing(staging, this.#reader, cap => this.#immutable(cap))
+    this.#publisher = new Publisher({
+      tree,
+      listings: this.#listings,
+      grid,
+      asker,
+      staging,
+      drawing: this.#drawing,
+      commit: draft => this.#commit(draft),
+      failed: err => this.#broken(err),
+      log,
+      tempo: options.tempo ?? {},
+    })
+    this.#changes = new Changes(tree, owner, inode => this.#publisher.waits(inode))
+    this.#once = new Once(state)
     this.root = tree.root
   }
 
   /** Opens the state of this root. It does not ask the grid: what is known can be served without it. */
   static async open(options: TahoefsOptions): Promise<Tahoefs> {
-    const { grid, root, stateDir, cacheDir, cacheSize, ttl, log = silent } = options
+    const { grid: _, root, stateDir, cacheDir, cacheSize, log = silent, disk = thisDisk } = options
     if (root.type !== 'directory' || root.authority === 'verify')
       throw new FsError('ENOTDIR', 'the root cap is not that of a directory that can be read')
     const state = await State.open(stateDir, root.uri())
     try {
       const cache = await BlockCache.open({ dir: cacheDir, key: state.key('cache'), limit: cacheSize, log })
       const asker = new Asker(log, options.patience)
-      const tree = new Tree({ state, grid, root, asker, ttl })
+      const tree = new Tree(state, root)
       await tree.start(root)
-      return new Tahoefs(options, state, asker, tree, cache)
+      const dir = join(stateDir, 'staging')
+      const staging = await Staging.open({ dir, state, disk, limit: options.stagingSize })
+      const { inodes, lost } = restore(tree, state, staging)
+      const fs = new Tahoefs(options, state, asker, tree, cache, staging)
+      if (lost === null) fs.#publisher.start(inodes)
+      else fs.#stop(lost)
+      return fs
     } catch (err) {
       await state.close()
       throw err
     }
   }
 
-  /** What `status` tells of it. */
-  status(): { readonly cache: { bytes: number; limit: number }; readonly reach: Reach } {
-    return { cache: { bytes: this.#cache.bytes, limit: this.#cache.limit }, reach: this.#asker.reach }
+  get readOnly(): boolean {
+    return this.#readOnly
   }
 
-  known(id: FileId): Attr {
+  /** What `status` tells of it. */
+  status(): {
+    readonly cache: { bytes: number; limit: number }
+    readonly reach: Reach
+    readonly pending: Pending
+    readonly conflicts: readonly Conflict[]
+    readonly trouble: string | null
+  } {
+    return {
+      cache: { bytes: this.#cache.bytes, limit: this.#cache.limit },
+      reach: this.#asker.reach,
+      pending: this.#publisher.pending(),
+      conflicts: this.#publisher.conflicts(),
+      trouble: this.#trouble,
+    }
+  }
+
+  /**
+   * Publishes now what waits below the path `under` (null: everything), and returns when all
+   * that waited at the call is on the grid. ENOENT for a path that is not there.
+   */
+  async flush(under: string | null, call?: V.Call): Promise<void> {
+    let id = this.root
+    for (const name of (under ?? '').split('/').filter(name => name !== ''))
+      id = (await this.lookup(id, name, call)).id
+    await waitFor(this.#publisher.flush(id), call?.signal, 'flush')
+  }
+
+  known(id: V.FileId): V.Attr {
     return this.#attr(this.#tree.inode(id))
   }
 
-  async getattr(id: FileId, call?: Call): Promise<Attr> {
-    return this.#attr(await this.#tree.settle(id, call?.signal))
+  async getattr(id: V.FileId, call?: V.Call): Promise<V.Attr> {
+    return this.#attr(await this.#listings.settle(id, call?.signal))
   }
 
-  async lookup(dir: FileId, name: string, call?: Call): Promise<Attr> {
+  async lookup(dir: V.FileId, name: string, call?: V.Call): Promise<V.Attr> {
     const inode = this.#tree.directory(dir)
     if (name === '.') return this.#attr(inode)
     if (name === '..') return this.#attr(this.#parent(inode))
     if (Buffer.byteLength(name) > NAME_MAX) throw new FsError('ENAMETOOLONG', 'lookup')
-    return this.#attr(await this.#tree.find(dir, name, call?.signal))
+    return this.#attr(await this.#listings.find(dir, name, call?.signal))
   }
 
-  async list(dir: FileId, cookie: bigint, call?: Call): Promise<Iterable<Entry>> {
-    const snapshot = await this.#tree.list(dir, call?.signal)
-    const { edges } = snapshot
-    const first = snapshot.after(cookie)
-    const entry = (at: number): Entry => {
-      const { cookie, name, id } = edges[at]!
+  async list(dir: V.FileId, cookie: bigint, call?: V.Call): Promise<Iterable<V.Entry>> {
+    if (this.#tree.directory(dir).edges === 0) return [] // removed, and retained by somebody
+    const { shown } = await this.#listings.list(dir, call?.signal)
+    const first = indexAfter(shown, cookie)
+    const entry = (at: number): V.Entry => {
+      const { cookie, name, id } = shown[at]!
       const inode = this.#tree.known(id) // it may have gone since the listing
       const sized = inode && (!inode.cap?.mutable || inode.kind === 'directory' || inode.mark !== 0n)
       return { cookie, name, id, attr: sized ? this.#attr(inode) : null }
     }
     return (function* () {
-      for (let at = first; at < edges.length; at++) yield entry(at)
+      for (let at = first; at < shown.length; at++) yield entry(at)
     })()
   }
 
-  async read(id: FileId, offset: number, count: number, call?: Call): Promise<Read> {
+  async read(id: V.FileId, offset: number, count: number, call?: V.Call): Promise<V.Read> {
     const inode = this.#tree.inode(id)
     if (inode.kind === 'directory') throw new FsError('EISDIR', 'read')
     if (inode.kind === 'symlink') throw new FsError('EINVAL', 'read a symlink')
@@ -134,60 +246,162 @@ export class Tahoefs implements Vfs {
     return { data, eof: offset + count >= attr.size, attr }
   }
 
-  async readlink(id: FileId, call?: Call): Promise<{ target: Uint8Array; attr: Attr }> {
+  async readlink(id: V.FileId, call?: V.Call): Promise<{ target: Uint8Array; attr: V.Attr }> {
     const inode = this.#tree.inode(id)
     if (inode.kind !== 'symlink') throw new FsError('EINVAL', 'readlink of what is not a symlink')
+    if (inode.local?.target) return { target: Buffer.from(inode.local.target), attr: this.#attr(inode) }
     const { data, attr } = await this.#bytes(id, 0, inode.size, call?.signal)
     return { target: Buffer.concat(data), attr }
   }
 
-  async commit(id: FileId, call?: Call): Promise<Attr> {
-    return this.getattr(id, call)
+  async write(
+    id: V.FileId,
+    offset: number,
+    data: Uint8Array,
+    stable: boolean,
+    call?: V.Call,
+  ): Promise<V.Written> {
+    const file = (): Inode => {
+      const inode = this.#tree.inode(id)
+      if (inode.kind === 'directory') throw new FsError('EISDIR', 'write')
+      if (inode.kind === 'symlink') throw new FsError('EINVAL', 'write to a symlink')
+      this.#mayChange('write', inode)
+      return inode
+    }
+    const found = file()
+    if (!Number.isSafeInteger(offset + data.length)) throw new FsError('EFBIG', 'write')
+    if (data.length === 0) {
+      const attr = this.#attr(found)
+      return { before: attr, after: attr, count: 0, stable }
+    }
+    await this.#room(data.length, call?.signal)
+    const run = await this.#staging.append(data)
+    const change = new Change()
+    let draft: Draft
+    let before: V.Attr
+    let inode: Inode
+    try {
+      inode = file()
+      before = this.#attr(inode)
+      draft = this.#changes.draft(inode, change)
+    } catch (err) {
+      run.segment.users--
+      throw err
+    }
+    draft.write(run, offset)
+    touch(inode)
+    this.#publisher.waits(inode)
+    const after = this.#attr(inode)
+    // What follows in the database needs it to come first, and waits for it by that.
+    if (change.ops.length > 0) this.#durable(change).catch(() => {})
+    if (stable) await this.#synced(inode, call?.signal)
+    return { before, after, count: data.length, stable }
   }
 
-  async setattr(id: FileId, change: AttrChange): Promise<Change> {
-    if (Object.keys(change).length > 0) return this.#refuse('setattr', id)
-    const attr = this.known(id)
-    return { before: attr, after: attr }
+  async commit(id: V.FileId, call?: V.Call): Promise<V.Attr> {
+    const inode = this.#tree.inode(id)
+    if (this.#trouble !== null) throw new FsError('EIO', `commit: ${this.#trouble}`)
+    await this.#synced(inode, call?.signal)
+    return this.#attr(inode)
   }
 
-  async write(id: FileId): Promise<never> {
-    return this.#refuse('write', id)
+  async setattr(
+    id: V.FileId,
+    wanted: V.AttrChange,
+    call?: V.ChangingCall & { guard?: bigint | undefined },
+  ): Promise<V.Change> {
+    return this.#once.do(call?.once, async kept => {
+      await this.#known([this.#tree.inode(id).parent], call)
+      const inode = this.#tree.inode(id)
+      if (call?.guard !== undefined && call.guard !== inode.ctime) throw new FsError('ECANCELED', 'setattr')
+      if (Object.values(wanted).every(value => value === undefined)) {
+        const attr = this.#attr(inode)
+        return { before: attr, after: attr }
+      }
+      this.#mayChange('setattr', inode)
+      refuseAttrs('setattr', inode.kind, this.#owner, wanted)
+      const change = new Change()
+      const result = this.#changes.setattr(inode, wanted, change)
+      change.ops.push(...kept(result))
+      await this.#durable(change)
+      const draft = inode.local?.draft
+      if (wanted.size !== undefined && draft && !draft.dead) await this.#commit(draft)
+      return result
+    })
   }
 
-  async create(dir: FileId): Promise<never> {
-    return this.#refuse('create', dir)
+  create(dir: V.FileId, name: string, how: V.CreateHow, call?: V.ChangingCall): Promise<V.Made> {
+    return this.#change('create', [dir], call, ([place], change) =>
+      this.#changes.create(place!, name, how, change),
+    )
   }
 
-  async mkdir(dir: FileId): Promise<never> {
-    return this.#refuse('mkdir', dir)
+  mkdir(dir: V.FileId, name: string, attrs: V.AttrChange, call?: V.ChangingCall): Promise<V.Made> {
+    return this.#change('mkdir', [dir], call, ([place], change) =>
+      this.#changes.mkdir(place!, name, attrs, change),
+    )
   }
 
-  async symlink(dir: FileId): Promise<never> {
-    return this.#refuse('symlink', dir)
+  symlink(
+    dir: V.FileId,
+    name: string,
+    target: Uint8Array,
+    attrs: V.AttrChange,
+    call?: V.ChangingCall,
+  ): Promise<V.Made> {
+    return this.#change('symlink', [dir], call, ([place], change) =>
+      this.#changes.symlink(place!, name, target, attrs, change),
+    )
   }
 
-  async link(id: FileId, dir: FileId): Promise<never> {
-    return this.#refuse('link', id, dir)
+  async link(id: V.FileId, dir: V.FileId, name: string, call?: V.ChangingCall): Promise<V.Made> {
+    return this.#change('link', [dir], call, ([place], change) =>
+      this.#changes.link(this.#tree.inode(id), place!, name, change),
+    )
   }
 
-  async remove(dir: FileId): Promise<never> {
-    return this.#refuse('remove', dir)
+  remove(dir: V.FileId, name: string, call?: V.ChangingCall): Promise<V.Removed> {
+    return this.#change('remove', [dir], call, ([place], change) =>
+      this.#changes.remove(place!, name, change),
+    )
   }
 
-  async rmdir(dir: FileId): Promise<never> {
-    return this.#refuse('rmdir', dir)
+  rmdir(dir: V.FileId, name: string, call?: V.ChangingCall): Promise<V.Removed> {
+    return this.#change(
+      'rmdir',
+      [dir],
+      call,
+      ([place], change, inside) => this.#changes.rmdir(place!, name, inside, change),
+      name,
+    )
   }
 
-  async rename(fromDir: FileId, _fromName: string, toDir: FileId): Promise<never> {
-    return this.#refuse('rename', fromDir, toDir)
+  rename(
+    fromDir: V.FileId,
+    fromName: string,
+    toDir: V.FileId,
+    toName: string,
+    call?: V.ChangingCall,
+  ): Promise<V.Renamed> {
+    return this.#change(
+      'rename',
+      [fromDir, toDir],
+      call,
+      ([from, to], change, inside) => this.#changes.rename(from!, fromName, to!, toName, inside, change),
+      toName,
+    )
   }
 
-  // Nothing can be removed here, so nothing need be kept alive.
-  retain(): void {}
-  release(): void {}
+  retain(id: V.FileId): void {
+    this.#tree.retain(id)
+  }
 
-  async statfs(): Promise<FsStat> {
+  release(id: V.FileId): void {
+    const inode = this.#tree.release(id)
+    if (inode && inode.edges > 0) this.#publisher.closed(inode)
+  }
+
+  async statfs(): Promise<V.FsStat> {
     if (Date.now() - this.#usage.askedAt > USAGE_AGE) {
       this.#usage.askedAt = Date.now()
       void this.#asker
@@ -200,42 +414,176 @@ export class Tahoefs implements Vfs {
   }
 
   async close(): Promise<void> {
+    await this.#publisher.stop()
     this.#asker.close()
     await this.#reader.close()
+    await this.#staging.close()
     await this.#state.close()
+  }
+
+  /**
+   * One change of names: the directories are known, and so is what `victim` names in the last
+   * of them if it is a directory; then all is judged and done in one turn, and made durable.
+   */
+  #change<T>(
+    what: string,
+    dirs: readonly V.FileId[],
+    call: V.ChangingCall | undefined,
+    work: (places: readonly Place[], change: Change, inside: Folder | undefined) => T,
+    victim?: string,
+  ): Promise<T> {
+    return this.#once.do(call?.once, async kept => {
+      for (const id of dirs) this.#mayChange(what, this.#tree.directory(id))
+      await this.#known(dirs, call)
+      let inside: Folder | undefined
+      if (victim !== undefined) {
+        const found = this.#tree.folder(dirs.at(-1)!)?.find(victim)
+        if (found && this.#tree.known(found.id)?.kind === 'directory')
+          inside = await this.#listings.known(found.id, call?.signal)
+      }
+      const places = dirs.map(id => ({ dir: this.#tree.directory(id), folder: this.#tree.folder(id)! }))
+      for (const { dir } of places) this.#mayChange(what, dir)
+      const change = new Change()
+      const result = work(places, change, inside)
+      change.ops.push(...kept(result))
+      await this.#durable(change)
+      return result
+    })
+  }
+
+  /** Sees that directories are known, and that this disk has room to note what is done in them. */
+  async #known(dirs: readonly V.FileId[], call: V.Call | undefined): Promise<void> {
+    if (call?.signal?.aborted) throw new FsError('EAGAIN', 'the caller waits no longer')
+    for (const id of dirs) await this.#listings.known(id, call?.signal)
+    if (!(await this.#staging.hasReserve())) throw new FsError('ENOSPC', 'this disk is full')
+  }
+
+  async #durable(change: Change): Promise<void> {
+    try {
+      await this.#tree.commit(change)
+    } catch (err) {
+      throw this.#broken(err)
+    }
+  }
+
+  async #commit(draft: Draft): Promise<void> {
+    try {
+      await this.#committer.commit(draft)
+    } catch (err) {
+      throw this.#broken(err)
+    }
+    this.#publisher.sweep()
+  }
+
+  /** What was done to an inode's content survives, here or on the grid. */
+  async #synced(inode: Inode, signal: AbortSignal | undefined): Promise<void> {
+    const draft = inode.local?.draft
+    if (draft && !draft.isDurable) await this.#commit(draft)
+    if (this.#fsync === 'grid' && inode.local && inode.edges > 0)
+      await waitFor(this.#publisher.flush(inode.id), signal, 'fsync')
+  }
+
+  /** After a failed commit nobody knows what the disk holds; a second try would lie. */
+  #broken(err: unknown): FsError {
+    const message = err instanceof FsError ? err.message.replace(/^\w+: /, '') : (err as Error).message
+    if (this.#trouble === null) {
+      this.#log.error({ err }, 'what is written can no longer be kept: nothing may change until a restart')
+      this.#stop(`${message}; nothing may change until a restart`)
+    }
+    return new FsError('EIO', message, { cause: err })
+  }
+
+  #stop(why: string): void {
+    this.#trouble = why
+    this.writeverf = crypto.getRandomValues(new Uint8Array(8))
+    void this.#publisher.stop()
+  }
+
+  /** ESTALE came before: a client should let go of what is not there. */
+  #mayChange(what: string, inode: Inode): void {
+    if (this.#readOnly) throw new FsError('EROFS', `${what}: this mount is read-only`)
+    if (this.#trouble !== null) throw new FsError('EIO', `${what}: ${this.#trouble}`)
+    if (!inode.writable) throw new FsError('EROFS', `${what}: its cap cannot write`)
+  }
+
+  /** Room for `bytes` in staging: writers are slowed down before it is full, and wait while it drains. */
+  async #room(bytes: number, signal: AbortSignal | undefined): Promise<void> {
+    const share = this.#staging.bytes / this.#staging.limit
+    const pause = SLOWDOWNS.find(([from]) => share > from)?.[1]
+    if (pause !== undefined) {
+      this.#publisher.press()
+      await sleep(pause)
+    }
+    while (!(await this.#staging.fits(bytes))) {
+      if (!this.#publisher.drains())
+        throw new FsError('ENOSPC', 'write: this disk has no room for what waits')
+      if (signal?.aborted) throw new FsError('EAGAIN', 'write: no room yet')
+      this.#publisher.press()
+      await this.#staging.whenFreed(500)
+    }
   }
 
   /**
    * The content's bytes, and the attributes they belong to. A client that heard of new content
    * meanwhile would keep these bytes as if they were of it: then they are read anew.
    */
-  async #bytes(id: FileId, start: number, end: number, signal: AbortSignal | undefined) {
-    for (let tries = 0; tries < MAX_ANEW; tries++) {
-      const inode = await this.#tree.sized(this.#tree.inode(id), signal, 'content')
+  async #bytes(id: V.FileId, start: number, end: number, signal: AbortSignal | undefined) {
+    for (let tries = 0; ; tries++) {
+      const known = this.#tree.inode(id)
+      if (known.local?.draft) return this.#drafted(known, start, end, signal)
+      if (tries >= MAX_ANEW) throw new FsError('EIO', 'read: the file changes faster than it can be read')
+      const inode = await this.#listings.sized(known, signal, 'content')
       const { size } = inode
       const content = this.#content(inode)
       if (!content) throw new FsError('EIO', 'read: its content is not known')
       try {
         const data = await this.#reader.read(content, Math.min(start, size), Math.min(end, size), signal)
         const now = this.#tree.inode(id)
-        if (this.#content(now)?.key === content.key) return { data, attr: this.#attr(now) }
+        if (!now.local?.draft && this.#content(now)?.key === content.key)
+          return { data, attr: this.#attr(now) }
       } catch (err) {
         if (!(codeOf(err) === 'ESTALE' && content.version !== undefined)) throw err
-        await waitFor(this.#tree.restat(this.#tree.inode(id)), signal, 'read')
+        await waitFor(this.#listings.restat(this.#tree.inode(id)), signal, 'read')
       }
     }
-    throw new FsError('EIO', 'read: the file changes faster than it can be read')
+  }
+
+  /** The same of a file that is written to, as it was in one moment; read anew where it has changed since. */
+  async #drafted(inode: Inode, start: number, end: number, signal: AbortSignal | undefined) {
+    for (let tries = 0; ; tries++) {
+      const draft = inode.local!.draft!
+      const { seq } = draft
+      const attr = this.#attr(inode)
+      const extents = draft.extents.frozen()
+      const segments = segmentsOf(extents)
+      for (const segment of segments) segment.users++
+      try {
+        const content = { ...draft.content, extents }
+        const data = await this.#drawing.read(
+          content,
+          Math.min(start, attr.size),
+          Math.min(end, attr.size),
+          signal,
+        )
+        if (draft.seq === seq || tries >= MAX_ANEW || inode.local?.draft !== draft) return { data, attr }
+      } finally {
+        for (const segment of segments) segment.users--
+      }
+    }
   }
 
   #content({ cap, version, size }: Inode): Content | null {
     if (!cap || (cap.mutable && !version)) return null
-    if (cap.mutable) return contentOf(this.#contentKey, cap, size, version?.version)
+    return cap.mutable ? contentOf(this.#contentKey, cap, size, version?.version) : this.#immutable(cap)
+  }
+
+  #immutable(cap: Cap): Content {
     let content = this.#contents.get(cap)
-    if (!content) this.#contents.set(cap, (content = contentOf(this.#contentKey, cap, size, undefined)))
+    if (!content) this.#contents.set(cap, (content = contentOf(this.#contentKey, cap, cap.size!, undefined)))
     return content
   }
 
-  #attr(inode: Inode): Attr {
+  #attr(inode: Inode): V.Attr {
     return attrOf(inode, this.#owner)
   }
 
@@ -246,12 +594,7 @@ export class Tahoefs implements Vfs {
       return this.#tree.directory(this.root) // it hangs nowhere that is known
     }
   }
-
-  /** ESTALE before EROFS: a client should let go of what is not there. */
-  #refuse(what: string, ...ids: FileId[]): never {
-    for (const id of ids) this.#tree.inode(id)
-    throw new FsError('EROFS', `${what}: this mount is read-only`)
-  }
 }
 
-const readable = ({ cap }: Inode): boolean => cap?.type === 'file' && cap.authority !== 'verify'
+const readable = ({ cap, local }: Inode): boolean =>
+  local?.draft != null || (cap?.type === 'file' && cap.authority !== 'verify')

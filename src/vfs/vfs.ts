@@ -50,8 +50,8 @@ export type Call = {
 export type ChangingCall = Call & {
   /**
    * Names this call, for callers that may repeat it after a lost answer. The result
-   * is kept with its effect; a key seen before gets that result again (the newest
-   * 1,024 keys, each for at least 120 s, across restarts). An error with no effect is not kept.
+   * is kept with its effect; a key seen before gets that result again (of the newest
+   * 1,024 keys at least, across restarts). An error with no effect is not kept.
    */
   readonly once?: string | undefined
 }
@@ -170,8 +170,11 @@ export interface Vfs {
   /** At most `count` bytes from `offset`; fewer before the end are allowed, none are not. EISDIR, EINVAL for a symlink. */
   read(id: FileId, offset: number, count: number, call?: Call): Promise<Read>
 
-  /** Visible at once to every reader; `stable` waits until it is durable. A gap before `offset` reads zero. */
-  write(id: FileId, offset: number, data: Uint8Array, stable: boolean, call?: ChangingCall): Promise<Written>
+  /**
+   * Visible at once to every reader; `stable` waits until it is durable. A gap before `offset` reads
+   * zero. Done twice it is as if done once, so it carries no `once`.
+   */
+  write(id: FileId, offset: number, data: Uint8Array, stable: boolean, call?: Call): Promise<Written>
 
   /** fsync: what was written to `id` before is durable on this machine when this returns. */
   commit(id: FileId, call?: Call): Promise<Attr>

@@ -17,6 +17,8 @@ import { restartRules } from './rules-restart.ts'
 export type Subject = {
   readonly vfs: Vfs
   close(): Promise<void>
+  /** Sees whether what it did is right by other means too. */
+  judge?(t: ExecutionContext): Promise<void>
   /** Ends it and begins again on what it kept; `close` closes the last one. */
   restart?(): Promise<Vfs>
 }
@@ -44,6 +46,7 @@ export function conforms(name: string, open: () => Promise<Subject>, can: Can): 
         if (!subject.restart) throw new Error('this subject was said to restart, and cannot')
         return subject.restart()
       })
+      await subject.judge?.(t)
     })
   readRules(spec, can)
   if (can.restart) restartRules(spec, can)

@@ -6,6 +6,7 @@ import { FsError } from '../../src/errors.ts'
 import { silent } from '../../src/log.ts'
 import { Asker } from '../../src/vfs/ask.ts'
 import { State } from '../../src/vfs/state/state.ts'
+import { Listings } from '../../src/vfs/tree/listings.ts'
 import { Tree } from '../../src/vfs/tree/tree.ts'
 import { folder, hasty, namesIn, openAt, opened, settled, textOf } from '../support/places.ts'
 import { TinyGrid } from '../support/tiny-grid.ts'
@@ -216,12 +217,13 @@ test('a directory of 10,000 names is one listing and one commit, and listing it 
     if (ops.length > 0) commits++
     return commit(ops)
   }
-  const tree = new Tree({ state, grid, root, asker: new Asker(silent), ttl: 0 })
+  const tree = new Tree(state, root)
+  const listings = new Listings({ tree, grid, asker: new Asker(silent), ttl: 0 })
   await tree.start(root)
   t.is(commits, 1)
-  t.is((await tree.list(tree.root, undefined)).edges.length, 10_000)
+  t.is((await listings.list(tree.root, undefined)).shown.length, 10_000)
   t.is(commits, 2)
-  await tree.list(tree.root, undefined)
+  await listings.list(tree.root, undefined)
   t.is(commits, 2)
   t.is(grid.asked.list, 2)
 })
@@ -237,13 +239,14 @@ test('more directories than memory holds are read from the state again, not from
   }
   const state = await State.open(join(await folder(t), 's'), root.uri())
   t.teardown(() => state.close())
-  const tree = new Tree({ state, grid, root, asker: new Asker(silent), ttl: 60_000, maxEdges: 120 })
+  const tree = new Tree(state, root, 120)
+  const listings = new Listings({ tree, grid, asker: new Asker(silent), ttl: 60_000 })
   await tree.start(root)
   const look = async () => {
     const ids: string[] = []
     for (let d = 0; d < 20; d++) {
-      const { id } = await tree.find(tree.root, `d${d}`, undefined)
-      const file = await tree.find(id, `f${d}`, undefined)
+      const { id } = await listings.find(tree.root, `d${d}`, undefined)
+      const file = await listings.find(id, `f${d}`, undefined)
       ids.push(`${file.id} ${file.generation} ${file.mtime} ${file.size} ${file.cap?.uri()}`)
     }
     return ids
@@ -286,18 +289,17 @@ test('a directory that the grid refuses is served as it was, and told of', async
   t.deepEqual(troubles, ['EACCES: list: blacklisted'])
 })
 
-test('a listing that cannot be kept is not shown, the one before is, and it is told of', async t => {
+test.serial('a listing that cannot be kept on this machine is told of, and nothing may change any more', async t => {
   const grid = new TinyGrid()
   const root = grid.directory({ a: grid.file('a') })
-  const state = await State.open(join(await folder(t), 'state'), root.uri())
-  t.teardown(() => state.close())
-  const asker = new Asker(silent, hasty)
-  const tree = new Tree({ state, grid, root, asker, ttl: 0 })
-  await tree.start(root)
-  const names = async () => (await tree.list(tree.root, undefined)).edges.map(edge => edge.name)
-  t.deepEqual(await names(), ['a'])
-  state.commit = () => Promise.reject(new FsError('EIO', 'the disk is full'))
+  const fs = await opened(t, grid, root, never)
+  t.deepEqual(await namesIn(fs, fs.root), ['a'])
+  const { commit } = State.prototype
+  State.prototype.commit = () => Promise.reject(new FsError('EIO', 'the disk is full'))
+  t.teardown(() => Object.assign(State.prototype, { commit }))
   grid.set(root, 'b', grid.file('b'))
-  t.deepEqual(await names(), ['a'])
-  t.deepEqual(asker.reach.troubles, ['EIO: the disk is full'])
+  await namesIn(fs, fs.root)
+  t.deepEqual(fs.status().reach.troubles, ['EIO: the disk is full'])
+  await t.throwsAsync(fs.mkdir(fs.root, 'd', {}), { code: 'EIO' })
+  State.prototype.commit = commit
 })

@@ -19,7 +19,6 @@ const changes: Record<string, (vfs: Vfs, call: ChangingCall) => Promise<unknown>
   rmdir: (vfs, call) => vfs.rmdir(vfs.root, 'nothing', call),
   rename: (vfs, call) => vfs.rename(vfs.root, 'small.txt', vfs.root, 'moved', call),
   setattr: async (vfs, call) => vfs.setattr((await at(vfs, 'empty')).id, { mode: 0o600 }, call),
-  write: async (vfs, call) => vfs.write((await at(vfs, 'empty')).id, 0, Buffer.from('x'), true, call),
 }
 
 export function repeatRules(spec: Spec): void {

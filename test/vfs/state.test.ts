@@ -59,7 +59,7 @@ test('a commit is all or nothing, and after one that failed every later one fail
   const dir = await folder(t)
   const state = await State.open(join(dir, 's'), secret)
   await state.commit([note('before', 1n)])
-  const bad: Op = ['addDirectory', 1, null]
+  const bad: Op = ['setIntent', 1, 1, null]
   const failing = t.throwsAsync(state.commit([note('with it', 1n), bad]), { code: 'EIO' })
   const queued = t.throwsAsync(state.commit([note('behind it', 1n)]), { code: 'EIO' })
   await failing
@@ -147,7 +147,7 @@ test('another version is refused, and nothing changes', async t => {
   const db = new DatabaseSync(join(dir, 'state.db'))
   db.exec('PRAGMA user_version = 99')
   db.close()
-  await refused(t, dir, dir, 'EINVAL', /version 99.*version 1/)
+  await refused(t, dir, dir, 'EINVAL', /version 99.*version 2/)
 })
 
 test('a folder with other files in it is refused, and nothing changes', async t => {

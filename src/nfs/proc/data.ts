@@ -35,6 +35,9 @@ export const READ = procedure({
   },
 })
 
+/** Bytes of a WRITE's arguments before its data, and some of that: all that tells two calls apart, and no pass over the rest. */
+const HEAD = 4096
+
 /** WRITE, RFC 1813 §3.3.7. */
 export const WRITE = procedure({
   name: 'WRITE',
@@ -42,6 +45,7 @@ export const WRITE = procedure({
   resok: struct({ file_wcc: wcc_data, count: uint32, committed: stable_how, verf: writeverf3 }),
   resfail: struct({ file_wcc: wcc_data }),
   changes: true,
+  repeatable: HEAD,
 
   async handle(nfs, { file, offset, count, stable, data }) {
     // Read before the data is taken: should a commit fail in between, the client sees

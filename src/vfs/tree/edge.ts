@@ -4,8 +4,9 @@
 
 import { createHash } from 'node:crypto'
 import type { Cap } from '../../tahoe/cap.ts'
-import type { Child } from '../../tahoe/grid.ts'
+import type { Child, Metadata } from '../../tahoe/grid.ts'
 import type { Kind } from '../vfs.ts'
+import type { Inode } from './inode.ts'
 
 export type EdgeAttrs = {
   readonly kind: Kind
@@ -39,6 +40,29 @@ export function edgeAttrs({ cap, metadata }: Child): EdgeAttrs {
     ctime: linked,
   }
 }
+
+/** What we leave beside a name: doc/METADATA.md. Whatever else stood there is handed on. */
+export function edgeMetadata({ kind, mode, mtime }: Inode, cap: Cap, before: Metadata): Metadata {
+  const { tahoe: _, 'tahoe-nfs': ours, ...others } = before
+  const { uid, gid } = record(ours) ?? {}
+  const time = mtime < 0n ? 0n : mtime
+  const [whole, rest] = [time / SECOND, time % SECOND]
+  return {
+    ...others,
+    mtime: Number(whole),
+    'tahoe-nfs': {
+      v: 1,
+      of: capMark(cap),
+      mode,
+      mtime: `${whole}.${String(rest).padStart(9, '0')}`,
+      ...(kind === 'symlink' ? { type: 'symlink' } : {}),
+      ...(Number.isInteger(uid) ? { uid } : {}),
+      ...(Number.isInteger(gid) ? { gid } : {}),
+    },
+  }
+}
+
+const SECOND = 1_000_000_000n
 
 /** A symlink is an immutable file of its target; one too long for a path is somebody's file. */
 const mayBeTarget = (cap: Cap): boolean =>

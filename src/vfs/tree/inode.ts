@@ -2,9 +2,11 @@
 // what its bytes are. It survives renaming, restart and a change of content.
 
 import type { Cap } from '../../tahoe/cap.ts'
+import type { Metadata } from '../../tahoe/grid.ts'
 import type { Op } from '../state/schema.ts'
 import type { Row } from '../state/state.ts'
 import type { Attr, FileId, Kind } from '../vfs.ts'
+import type { Draft } from '../write/draft.ts'
 
 export type Inode = {
   readonly id: FileId
@@ -18,14 +20,36 @@ export type Inode = {
   writable: boolean
   /** The directory whose listing names it; for a directory, one of them. */
   parent: FileId
-  /** How many listings name it. A directory that none names is stale. */
+  /** How many names lead to it. One that none leads to is stale, unless somebody retains it. */
   edges: number
   /** Of a mutable file: tells which version `size` and the times are of; 0 until the grid was asked. */
   mark: bigint
-  /** A directory's, or a file's, cap; null until the listing that holds it is read. */
+  /** Its cap; null until the listing that holds it is read, or before it is on the grid. */
   cap: Cap | null
   /** A mutable file's content at one moment; null until the grid was asked. */
   version: { readonly version: string; readonly at: number } | null
+  /** The verifier of the exclusive create that made it. */
+  readonly createverf: Uint8Array | null
+  /** The key of the name that led to it last; where to look first. */
+  key: string | null
+  /** What is known of it here alone; null when the grid knows as much. */
+  local: Local | null
+}
+
+/** Of an inode that is not on the grid as it is here, or not under its names. */
+export type Local = {
+  /** Since when, in milliseconds since 1970. */
+  readonly since: number
+  /** What its edge said besides, to be handed on. */
+  metadata: Metadata
+  /** Caps that may stand under its names, because we sent them and have seen no proof. */
+  sent: readonly Cap[]
+  /** Counts the changes of its attributes. */
+  changes: number
+  /** A file's own bytes; null while they are those of its cap. */
+  draft: Draft | null
+  /** The target of a symlink that has no cap yet. */
+  target: Buffer | null
 }
 
 /** The mark of a mutable file that was shown, and has other content since. No version's mark is even. */
@@ -43,7 +67,7 @@ export function attrOf(inode: Inode, owner: Owner): Attr {
     generation: inode.generation,
     kind: inode.kind,
     mode: inode.mode,
-    nlink: inode.kind === 'directory' ? 2 : 1,
+    nlink: inode.kind === 'directory' ? (inode.edges === 0 ? 0 : 2) : inode.edges,
     uid: owner.uid,
     gid: owner.gid,
     size,
@@ -72,6 +96,9 @@ export const inodeOf = (row: Row): Inode => ({
   mark: row['mark'] as bigint,
   cap: null,
   version: null,
+  createverf: (row['createverf'] as Uint8Array | null) ?? null,
+  key: null,
+  local: null,
 })
 
 export const addInode = (i: Inode, locator: Uint8Array | null): Op => [
@@ -89,6 +116,7 @@ export const addInode = (i: Inode, locator: Uint8Array | null): Op => [
   i.edges,
   i.mark,
   locator,
+  i.createverf,
 ]
 
 export type InodeChange = Partial<
@@ -100,3 +128,24 @@ export function setInode(inode: Inode, change: InodeChange): Op {
   const i = { ...inode, ...change }
   return ['setInode', i.mode, i.size, i.atime, i.mtime, i.ctime, i.writable ? 1 : 0, i.mark, i.id]
 }
+
+/** The row after a change of attributes that is made in memory already; its size is written with its content. */
+export const setTimes = (i: Inode): Op => ['setTimes', i.mode, i.atime, i.mtime, i.ctime, i.id]
+
+/** The row after its names changed. */
+export const setPlace = (i: Inode): Op => ['setPlace', i.edges, i.parent, i.ctime, i.id]
+
+/** Its attributes changed: strictly later than before, whatever the clock says. */
+export function stamp(inode: Inode): void {
+  inode.ctime = later(inode.ctime)
+}
+
+/** Its content changed, or its names. */
+export function touch(inode: Inode): void {
+  stamp(inode)
+  inode.mtime = inode.ctime > inode.mtime ? inode.ctime : inode.mtime + 1n
+}
+
+export const now = (): bigint => BigInt(Date.now()) * 1_000_000n
+
+export const later = (than: bigint, time = now()): bigint => (time > than ? time : than + 1n)

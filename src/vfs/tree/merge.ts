@@ -1,173 +1,238 @@
 // A directory's last snapshot meets a new listing. Names that stayed keep their inode and
 // cookie; a name that leads to other content keeps its inode and gets new times; a name
-// whose type changed, or a directory that is another one, gets a new inode.
-// Nothing is changed here: the result says what to make durable, and then what to apply.
+// whose type changed, or a directory that is another one, gets a new inode. Names with an
+// intent are not shown as the listing has them, and so change nothing that is shown.
 
 import type { Cap } from '../../tahoe/cap.ts'
 import type { Child, Listing } from '../../tahoe/grid.ts'
 import { nameKey } from '../names.ts'
-import type { Op } from '../state/schema.ts'
 import type { FileId, Kind } from '../vfs.ts'
 import { edgeAttrs } from './edge.ts'
-import { addInode, type Inode, type InodeChange, MOVED, setInode } from './inode.ts'
+import type { Folder, Intent } from './folder.ts'
+import { type Inode, type InodeChange, later, MOVED, now, setInode, touch } from './inode.ts'
 import { type Edge, Names, Snapshot } from './snapshot.ts'
+import type { Change, Tree } from './tree.ts'
 
-/** What a merge needs to know of the rest of the tree. */
-export type World = {
-  readonly dir: Inode
-  readonly now: bigint
-  inode(id: FileId): Inode | undefined
-  /** The inode of a directory that is known already, wherever it hangs. */
-  directory(cap: Cap): Inode | undefined
-  /** A new id and generation, and for a directory what finds it again. */
-  draw(): { id: FileId; generation: bigint }
-  locator(cap: Cap): Uint8Array
-  sealCap(id: FileId, cap: Cap): Uint8Array
+/** What a listing proves, which was read after our own edits. */
+export type Proof = {
+  /** Intents that were carried out, and have not changed since, by their name on the grid. */
+  readonly settled: ReadonlyMap<string, Intent>
+  /** Names whose intents were given up: they are shown as the grid has them. */
+  readonly released: ReadonlySet<string>
 }
 
-export type Merged = {
-  readonly snapshot: Snapshot
-  /** Whether anything is different from before, so that the snapshot must be kept. */
-  readonly changed: boolean
-  readonly ops: readonly Op[]
-  readonly added: readonly Inode[]
-  readonly changes: readonly (readonly [Inode, InodeChange])[]
-  /** Directories that this one names more (+1) or less (−1) often, and where they hang then. */
-  readonly relinked: readonly (readonly [Inode, number, FileId])[]
-  readonly dropped: readonly FileId[]
+export const nothing: Proof = { settled: new Map(), released: new Set() }
+
+/** Merges a listing into what is in memory; `change` says what to write down. */
+export function merge(
+  tree: Tree,
+  dir: Inode,
+  folder: Folder,
+  listing: Listing,
+  change: Change,
+  proof = nothing,
+): void {
+  new Merge(tree, dir, folder, listing, change, proof).run()
 }
 
-export function merge(before: Snapshot | null, listing: Listing, world: World): Merged {
-  const ops: Op[] = []
-  const added: Inode[] = []
-  const changes: [Inode, InodeChange][] = []
-  const relinked: [Inode, number, FileId][] = []
-  const dropped: FileId[] = []
-  const old = new Map(before?.edges.map(edge => [edge.real, edge]))
-  const made = new Map<string, Inode>() // directories added by this very listing
-  let next = before?.next ?? 1n
-  let changed = before === null
+class Merge {
+  readonly #tree: Tree
+  readonly #dir: Inode
+  readonly #folder: Folder
+  readonly #listing: Listing
+  readonly #change: Change
+  readonly #proof: Proof
+  readonly #time = now()
+  readonly #left: Inode[] = []
+  /** Whether the snapshot differs from the one before, and whether what is shown does. */
+  #changed: boolean
+  #showsOther = false
 
-  const leave = (edge: Edge) => {
-    const inode = world.inode(edge.id)
-    if (inode?.kind === 'directory') {
-      relinked.push([inode, -1, inode.parent])
-      ops.push(['addEdges', -1, inode.parent, inode.id])
-    } else {
-      dropped.push(edge.id)
-      ops.push(['dropInode', edge.id])
+  constructor(tree: Tree, dir: Inode, folder: Folder, listing: Listing, change: Change, proof: Proof) {
+    this.#tree = tree
+    this.#dir = dir
+    this.#folder = folder
+    this.#listing = listing
+    this.#change = change
+    this.#proof = proof
+    this.#changed = !folder.known
+  }
+
+  run(): void {
+    const folder = this.#folder
+    const { settled } = this.#proof
+    const before = folder.snapshot
+    const old = new Map(before.edges.map(edge => [edge.real, edge]))
+    const intents = new Map([...folder.intents.values()].map(intent => [intent.real, intent]))
+    const names = new Names(this.#namesThatStay(before, intents))
+    const edges: Edge[] = []
+    for (const [real, child] of this.#listing.children) {
+      const was = old.get(real)
+      old.delete(real)
+      const done = settled.get(real)
+      const intent = intents.get(real)
+      if (done?.want) edges.push(this.#proved(done, child, was))
+      else if (intent) edges.push(this.#hidden(intent, child, was))
+      else edges.push(this.#visible(real, child, was, names))
     }
+    for (const edge of old.values()) this.#vanished(edge, intents)
+    edges.sort((a, b) => (a.cookie < b.cookie ? -1 : 1))
+
+    folder.snapshot = new Snapshot(edges, folder.next)
+    folder.listedAt = Date.now()
+    folder.failures = 0
+    folder.changed()
+    for (const intent of settled.values()) this.#tree.settle(folder, intent, this.#change)
+    for (const inode of this.#left) this.#tree.unnamed(inode, folder, this.#change)
+    if (this.#showsOther && folder.known) {
+      touch(this.#dir)
+      this.#change.ops.push(setInode(this.#dir, {}))
+    }
+    folder.known = true
+    if (this.#changed)
+      this.#change.ops.push(this.#tree.listingRow(folder), ['setMeta', 'lastId', this.#tree.lastId])
+  }
+
+  /** They stay as they are shown, whatever comes before them in the listing. */
+  #namesThatStay(before: Snapshot, intents: ReadonlyMap<string, Intent>): string[] {
+    const { children } = this.#listing
+    return [
+      ...before.edges.filter(edge => children.has(edge.real)).map(edge => nameKey(edge.name)),
+      ...[...intents.values(), ...this.#proof.settled.values()].map(intent => nameKey(intent.name)),
+    ]
+  }
+
+  /** What we put there is there. */
+  #proved(intent: Intent, { cap, metadata }: Child, was: Edge | undefined): Edge {
+    const { real, name, cookie } = intent
+    if (was?.id !== intent.want || was!.cap.uri() !== cap.uri()) this.#changed = true
+    return { real, name, cookie, id: intent.want!, cap, metadata }
+  }
+
+  /** Its inode is known only while it is what it was, and not the one that now hides it. */
+  #hidden(intent: Intent, { cap, metadata }: Child, was: Edge | undefined): Edge {
+    const { real, name, cookie } = intent
+    const same = was?.cap.uri() === cap.uri()
+    if (!same) this.#changed = true
+    return { real, name: was?.name ?? name, cookie, id: same ? was!.id : NOBODY, cap, metadata }
+  }
+
+  #visible(real: string, child: Child, was: Edge | undefined, names: Names): Edge {
+    const { cap, metadata } = child
+    const trusted = was && !this.#proof.released.has(real) ? was : undefined
+    const id = this.#settle(child, trusted)
+    if (trusted?.id === id) {
+      if (was!.cap.uri() !== cap.uri()) this.#changed = this.#showsOther = true
+      return { ...was!, cap, metadata }
+    }
+    this.#changed = this.#showsOther = true
+    const cookie = this.#folder.next++
+    return { real, name: was?.name ?? names.show(real), cookie, id, cap, metadata }
   }
 
   /** The inode that a name leads to now, `was` being what it led to before. */
-  const settle = (child: Child, was: Edge | undefined): Inode => {
-    const attrs = edgeAttrs(child)
-    const known = was && world.inode(was.id)
-    if (known && known.kind === attrs.kind && sameThing(attrs.kind, was.cap, child.cap)) {
-      const change = renew(known, was.cap, child, listing, world.now)
-      if (change) {
-        changes.push([known, change])
-        if (attrs.kind === 'directory')
-          ops.push(['setDirectoryCap', world.sealCap(known.id, child.cap), known.id])
-        ops.push(setInode(known, change))
-      }
-      return known
+  #settle(child: Child, was: Edge | undefined): FileId {
+    const kind = edgeAttrs(child).kind
+    const known = was && this.#tree.known(was.id)
+    if (
+      known &&
+      known.kind === kind &&
+      sameThing(kind, was.cap, child.cap) &&
+      !partsNames(known, was.cap, child.cap)
+    ) {
+      const change = renew(known, was.cap, child, this.#listing, this.#time)
+      if (change) this.#renewed(known, change)
+      return known.id
     }
-    if (was) leave(was)
-    const elsewhere =
-      attrs.kind === 'directory'
-        ? (made.get(child.cap.readonly().uri()) ?? world.directory(child.cap))
-        : undefined
+    if (known) this.#left.push(known)
+    const elsewhere = kind === 'directory' ? this.#tree.locate(child.cap) : undefined
     if (elsewhere) {
-      const parent = parentOf(elsewhere, world)
-      relinked.push([elsewhere, 1, parent])
-      ops.push(['addEdges', 1, parent, elsewhere.id])
-      return elsewhere
+      const hangs = this.#mayHangHere(elsewhere) ? this.#dir.id : elsewhere.parent
+      this.#tree.named(elsewhere, hangs, this.#change)
+      return elsewhere.id
     }
-    const inode = birth(child, listing, world)
-    added.push(inode)
-    ops.push(addInode(inode, attrs.kind === 'directory' ? world.locator(child.cap) : null))
-    if (attrs.kind === 'directory') {
-      made.set(child.cap.readonly().uri(), inode)
-      ops.push(['addDirectory', inode.id, world.sealCap(inode.id, child.cap)])
-    }
-    return inode
+    const inode = birth(this.#tree, this.#dir, child, this.#listing, this.#time)
+    this.#tree.add(inode, this.#change)
+    return inode.id
   }
 
-  const kept: Edge[] = []
-  const fresh: Edge[] = []
-  const names = new Names(
-    before?.edges.filter(edge => listing.children.has(edge.real)).map(edge => nameKey(edge.name)),
-  )
-  for (const [real, child] of listing.children) {
-    const was = old.get(real)
-    old.delete(real)
-    const { id } = settle(child, was)
-    const name = was?.name ?? names.show(real)
-    if (was?.id === id) {
-      const same = was.cap.uri() === child.cap.uri()
-      kept.push(
-        same ? { ...was, metadata: child.metadata } : { ...was, cap: child.cap, metadata: child.metadata },
-      )
-      if (!same) changed = true
-    } else {
-      fresh.push({ real, name, cookie: next++, id, cap: child.cap, metadata: child.metadata })
-      changed = true
-    }
+  #renewed(inode: Inode, change: InodeChange): void {
+    this.#change.ops.push(setInode(inode, change))
+    Object.assign(inode, change)
+    if (inode.kind === 'directory' && change.cap)
+      this.#change.ops.push(['setDirectoryCap', this.#tree.sealCap(inode.id, change.cap), inode.id])
   }
-  for (const edge of old.values()) {
-    leave(edge)
-    changed = true
-  }
-  kept.sort((a, b) => (a.cookie < b.cookie ? -1 : 1))
 
-  if (changed && before !== null) {
-    const moved = { mtime: later(world.dir.mtime, world.now), ctime: later(world.dir.ctime, world.now) }
-    changes.push([world.dir, moved])
-    ops.push(setInode(world.dir, moved))
+  #vanished(edge: Edge, intents: ReadonlyMap<string, Intent>): void {
+    this.#changed = true
+    const { settled, released } = this.#proof
+    if (settled.has(edge.real) || intents.has(edge.real) || released.has(edge.real)) return
+    const inode = this.#tree.known(edge.id)
+    if (inode?.kind === 'directory' && this.#tree.isPendingBelow(inode)) {
+      this.#madeAgain(edge, inode)
+      return
+    }
+    this.#showsOther = true
+    if (inode) this.#left.push(inode)
   }
-  return {
-    snapshot: new Snapshot([...kept, ...fresh], next),
-    changed,
-    ops,
-    added,
-    changes,
-    relinked,
-    dropped,
+
+  /** A directory in which our own changes wait is not let go. */
+  #madeAgain({ real, name, cookie }: Edge, inode: Inode): void {
+    const folder = this.#folder
+    this.#tree.localise(inode, this.#change)
+    const intent: Intent = {
+      real,
+      name,
+      cookie,
+      want: inode.id,
+      expect: null,
+      was: null,
+      sent: [],
+      since: Date.now(),
+      changes: 0,
+    }
+    folder.intents.set(nameKey(name), intent)
+    this.#change.ops.push(this.#tree.intentRow(folder.id, intent))
+    this.#change.madeAgain.push({ dir: folder.id, name })
+  }
+
+  /** Not below itself. */
+  #mayHangHere(directory: Inode): boolean {
+    for (let above: Inode | undefined = this.#dir, id = 0n; above && above.id !== id; ) {
+      if (above.id === directory.id) return false
+      id = above.id
+      above = this.#tree.nameless(above.parent)
+    }
+    return true
   }
 }
 
-/**
- * Where a directory hangs once `world.dir` names it too: there, because that is the newest
- * that is known of it, unless it would then hang below itself.
- */
-function parentOf(directory: Inode, world: World): FileId {
-  for (let above: Inode | undefined = world.dir, id = 0n; above && above.id !== id; ) {
-    if (above.id === directory.id) return directory.parent
-    id = above.id
-    above = world.inode(above.parent)
-  }
-  return world.dir.id
-}
+/** The inode of a name that is hidden by an intent and leads elsewhere than it did. */
+const NOBODY = 0n
 
 /** A directory is its storage index, whatever authority leads to it; a file is its name. */
 const sameThing = (kind: Kind, a: Cap, b: Cap): boolean =>
   kind !== 'directory' || a.readonly().uri() === b.readonly().uri()
 
-const later = (than: bigint, now: bigint): bigint => (now > than ? now : than + 1n)
+/** Other content under one of several names: the others keep what they have. */
+const partsNames = ({ kind, edges }: Inode, was: Cap, is: Cap): boolean =>
+  kind !== 'directory' && edges > 1 && was.readonly().uri() !== is.readonly().uri()
 
+/** The content of a mutable file is written by the tools that made it, not here. */
 const mayChange = (cap: Cap, listing: Listing): boolean =>
-  cap.type === 'file' && !cap.mutable ? listing.writable : cap.type !== 'unknown' && cap.authority === 'write'
+  cap.type === 'file'
+    ? !cap.mutable && listing.writable
+    : cap.type === 'directory' && cap.authority === 'write'
 
 const defaultMode = (cap: Cap, writable: boolean): number =>
   cap.type === 'directory' ? (writable ? 0o700 : 0o500) : cap.type === 'file' ? (writable ? 0o600 : 0o400) : 0
 
-function birth(child: Child, listing: Listing, world: World): Inode {
+function birth(tree: Tree, dir: Inode, child: Child, listing: Listing, time: bigint): Inode {
   const attrs = edgeAttrs(child)
   const writable = mayChange(child.cap, listing)
-  const mtime = attrs.mtime ?? world.now
+  const mtime = attrs.mtime ?? time
   return {
-    ...world.draw(),
+    ...tree.draw(),
     kind: attrs.kind,
     mode: modeOf(attrs.kind, attrs.mode, child.cap, writable),
     size: child.cap.size ?? 0,
@@ -175,16 +240,19 @@ function birth(child: Child, listing: Listing, world: World): Inode {
     mtime,
     ctime: attrs.ctime ?? mtime,
     writable,
-    parent: world.dir.id,
+    parent: dir.id,
     edges: 1,
     mark: 0n,
     cap: child.cap,
     version: null,
+    createverf: null,
+    key: null,
+    local: null,
   }
 }
 
 function modeOf(kind: Kind, mode: number | null, cap: Cap, writable: boolean): number {
-  if (kind === 'symlink') return 0o777
+  if (kind === 'symlink') return mode ?? 0o777
   if (mode === null) return defaultMode(cap, writable)
   return writable ? mode : mode & ~0o222
 }
@@ -192,7 +260,7 @@ function modeOf(kind: Kind, mode: number | null, cap: Cap, writable: boolean): n
 const isSized = (inode: Inode, was: Cap): boolean => !was.mutable || inode.mark !== 0n
 
 /** What becomes of an inode whose edge leads to another cap now; null when nothing does. */
-function renew(inode: Inode, was: Cap, child: Child, listing: Listing, now: bigint): InodeChange | null {
+function renew(inode: Inode, was: Cap, child: Child, listing: Listing, time: bigint): InodeChange | null {
   const { cap } = child
   // What a directory's cap allows, it says itself; another path to it may have said more.
   if (cap.type === 'directory' && was.uri() === cap.uri()) return null
@@ -203,10 +271,10 @@ function renew(inode: Inode, was: Cap, child: Child, listing: Listing, now: bigi
   const mode = modeOf(inode.kind, attrs.mode, cap, writable)
   if (sameContent) {
     const shows = writable !== inode.writable || mode !== inode.mode
-    return shows ? { cap, writable, mode, ctime: later(inode.ctime, now) } : { cap }
+    return shows ? { cap, writable, mode, ctime: later(inode.ctime, time) } : { cap }
   }
   // The times must differ from those shown before, or a client keeps what it has cached.
-  const mtime = attrs.mtime ?? later(inode.mtime, now)
+  const mtime = attrs.mtime ?? later(inode.mtime, time)
   return {
     cap,
     writable,
@@ -216,6 +284,6 @@ function renew(inode: Inode, was: Cap, child: Child, listing: Listing, now: bigi
     // Of a mutable file the last known size is shown until the grid says the next.
     size: cap.size ?? (cap.mutable ? inode.size : 0),
     mtime: mtime === inode.mtime ? mtime + 1n : mtime,
-    ctime: later(inode.ctime, attrs.ctime ?? now),
+    ctime: later(inode.ctime, attrs.ctime ?? time),
   }
 }

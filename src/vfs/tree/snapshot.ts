@@ -75,12 +75,12 @@ export class Snapshot {
 }
 
 /** A cap's text; of an unknown, both its slots, for it may be linked again only with both. */
-type PackedCap = string | readonly [string, string]
+export type PackedCap = string | readonly [string, string]
 
-const packCap = (cap: Cap): PackedCap =>
+export const packCap = (cap: Cap): PackedCap =>
   cap.kind === 'unknown' && cap.authority === 'write' ? [cap.uri(), cap.readonly().uri()] : cap.uri()
 
-const unpackCap = (packed: PackedCap): Cap =>
+export const unpackCap = (packed: PackedCap): Cap =>
   typeof packed === 'string' ? carryCap(packed) : unknownCap(packed[0], packed[1] === '' ? null : packed[1])
 
 /** Gives each name of one directory the form it is shown in; two that are the same to a file system stay apart. */

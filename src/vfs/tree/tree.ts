@@ -1,72 +1,69 @@
-// Inodes and names over a grid. One listing answers lookup, attributes and listing of a
-// directory; it is fresh for `ttl`, served while one refresh runs for twice as long again,
-// and older waited for. When the grid cannot be reached the last one is served at any age.
+// Inodes and folders as they are in memory and in the database. A change is made in memory
+// in one turn of the event loop and written down behind it, in the order of the changes:
+// what a caller is told of is awaited first, and the disk always holds some earlier moment.
 
 import { randomBytes } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
-import { codeOf, FsError } from '../../errors.ts'
+import { FsError } from '../../errors.ts'
 import { type Cap, parseCap } from '../../tahoe/cap.ts'
-import type { Grid } from '../../tahoe/grid.ts'
-import { type Asker, waitFor } from '../ask.ts'
+import type { Metadata } from '../../tahoe/grid.ts'
+import { nameKey, real } from '../names.ts'
+import type { Op } from '../state/schema.ts'
 import { keyedHash, seal, open as unseal } from '../state/seal.ts'
 import type { State } from '../state/state.ts'
 import type { FileId } from '../vfs.ts'
-import { addInode, type Inode, type InodeChange, inodeOf, setInode } from './inode.ts'
-import { merge } from './merge.ts'
+import { Folder, type Intent } from './folder.ts'
+import { addInode, type Inode, inodeOf, now, setPlace } from './inode.ts'
+import { packIntent, packLocal } from './pack.ts'
 import { Snapshot } from './snapshot.ts'
 
-export type TreeOptions = {
-  readonly state: State
-  readonly grid: Grid
-  readonly root: Cap
-  readonly asker: Asker
-  /** Milliseconds for which a listing is fresh; Infinity: it is read once. */
-  readonly ttl: number
-  /** Snapshots held in memory, by the number of their edges. */
-  readonly maxEdges?: number
-}
-
-const ROOT: FileId = 1n
+export const ROOT: FileId = 1n
 
 const MAX_EDGES = 300_000
 
-/** Milliseconds that a caller waits for a refresh when there is an older listing to give it. */
-const RATHER_OLD = 4_000
+/** Directories between the root and a path that is still told. */
+const MAX_DEPTH = 1000
 
-/** A snapshot and when it was listed by this process, if it was; and when asking for another last failed. */
-type Held = { snapshot: Snapshot; listedAt: number | null; failures: number; failedAt: number }
+/** What one change writes down, and what is done once that is durable. */
+export class Change {
+  readonly ops: Op[] = []
+  readonly after: (() => void)[] = []
+  /** Directories that are gone on the grid and are made again, for the changes that wait in them. */
+  readonly madeAgain: { readonly dir: FileId; readonly name: string }[] = []
+}
 
 export class Tree {
   readonly root = ROOT
-  readonly #state: State
-  readonly #grid: Grid
-  readonly #asker: Asker
-  readonly #ttl: number
+  readonly state: State
   readonly #sealKey: Buffer
   readonly #locatorKey: Buffer
   readonly #inodes = new Map<FileId, Inode>()
-  readonly #refreshing = new Map<FileId, Promise<Snapshot>>()
-  readonly #held: LRUCache<FileId, Held>
-  /** Since when somebody has waited for the answer to a question. */
-  readonly #asked = new WeakMap<Promise<unknown>, number>()
-  #turns: Promise<unknown> = Promise.resolve()
+  /** Inodes that are gone, as far as the database does not know it yet. */
+  readonly #leaving = new Set<FileId>()
+  /** Directories by their locator that the database does not know yet. */
+  readonly #arriving = new Map<string, FileId>()
+  readonly #retained = new Map<FileId, number>()
+  /** The directories that name a file of several names. */
+  readonly #links = new Map<FileId, Set<FileId>>()
+  readonly #held: LRUCache<FileId, Folder>
+  /** Folders with intents: they stay. */
+  readonly #pinned = new Map<FileId, Folder>()
   #lastId: FileId
 
-  constructor({ state, grid, root, asker, ttl, maxEdges = MAX_EDGES }: TreeOptions) {
-    this.#state = state
-    this.#grid = grid
-    this.#asker = asker
-    this.#ttl = ttl
+  constructor(state: State, root: Cap, maxEdges = MAX_EDGES) {
+    this.state = state
     this.#sealKey = state.key('listing')
     this.#locatorKey = state.key('locator')
     this.#held = new LRUCache({
       maxSize: maxEdges,
-      sizeCalculation: held => Math.min(held.snapshot.edges.length + 1, maxEdges),
-      dispose: (held, _, reason) => {
-        if (reason !== 'set') this.#forget(held.snapshot)
+      sizeCalculation: folder => Math.min(folder.snapshot.edges.length + 1, maxEdges),
+      dispose: (folder, _, reason) => {
+        if (reason === 'evict') this.#forget(folder)
       },
     })
     this.#lastId = (state.get("SELECT value FROM meta WHERE key = 'lastId'")?.['value'] as bigint) ?? ROOT
+    for (const row of state.all('SELECT id, dir FROM link'))
+      this.#dirs(row['id'] as bigint).add(row['dir'] as bigint)
     const row = state.get('SELECT * FROM inode WHERE id = ?', ROOT)
     if (row) this.#inodes.set(ROOT, { ...inodeOf(row), cap: root })
   }
@@ -91,13 +88,20 @@ export class Tree {
       cap: root,
       mark: 0n,
       version: null,
+      createverf: null,
+      key: null,
+      local: null,
     }
-    await this.#state.commit([
-      addInode(inode, this.#locator(root)),
-      ['addDirectory', ROOT, this.#sealCap(ROOT, root)],
-      ['setMeta', 'lastId', ROOT],
-    ])
-    this.#inodes.set(ROOT, inode)
+    const change = new Change()
+    this.add(inode, change)
+    change.ops.push(['setMeta', 'lastId', ROOT])
+    await this.commit(change)
+  }
+
+  /** Makes a change durable. It is made in memory already: nobody else may come before it. */
+  async commit({ ops, after }: Change): Promise<void> {
+    await this.state.commit(ops)
+    for (const each of after) each()
   }
 
   /** The inode of an id, without asking the grid. ESTALE when there is none, or none any more. */
@@ -110,7 +114,12 @@ export class Tree {
   /** The same; undefined when there is none, or none any more. */
   known(id: FileId): Inode | undefined {
     const inode = this.#inodes.get(id) ?? this.#load(id)
-    return inode && inode.edges > 0 ? inode : undefined
+    return inode && (inode.edges > 0 || this.#retained.has(id)) ? inode : undefined
+  }
+
+  /** The same, also of a directory that has no name any more. */
+  nameless(id: FileId): Inode | undefined {
+    return this.#inodes.get(id) ?? this.#load(id)
   }
 
   /** The inode of a directory; ENOTDIR for anything else. */
@@ -120,265 +129,394 @@ export class Tree {
     return inode
   }
 
-  /** A directory's listing, as fresh as its age demands. */
-  list(id: FileId, signal: AbortSignal | undefined): Promise<Snapshot> | Snapshot {
-    const inode = this.directory(id)
-    const held = this.#hold(id)
-    if (!held) return waitFor(this.#refresh(inode, 'insist'), signal, 'list a directory')
-    const freshness = inode.cap!.mutable ? this.#freshness(held.listedAt) : 'fresh'
-    if (freshness === 'fresh') return held.snapshot
-    if (this.#failedJustNow(held)) return held.snapshot
-    const refreshed = this.#refresh(inode, 'once')
-    return freshness === 'stale'
-      ? held.snapshot
-      : waitFor(this.#patiently(refreshed, held.snapshot), signal, 'list a directory')
-  }
-
-  /** The inode that a name leads to, its size known. ENOENT only from a complete listing. */
-  async find(dir: FileId, name: string, signal: AbortSignal | undefined): Promise<Inode> {
-    for (;;) {
-      const snapshot = await this.list(dir, signal)
-      const edge = snapshot.find(name)
-      if (!edge) throw new FsError('ENOENT', 'lookup')
-      const inode = this.known(edge.id)
-      try {
-        if (inode) return await this.sized(inode, signal)
-      } catch (err) {
-        if (codeOf(err) !== 'ESTALE') throw err
-      }
-      // The name went, or leads elsewhere, while this looked: then there is a newer listing.
-      if (this.#hold(dir)?.snapshot === snapshot) throw new FsError('EIO', 'lookup: its inode is lost')
-    }
-  }
-
-  /** Sees that an inode's attributes are as fresh as the listing they come from. */
-  async settle(id: FileId, signal: AbortSignal | undefined): Promise<Inode> {
-    const inode = this.inode(id)
-    if (inode.kind === 'directory') {
-      if (this.#hold(id)) await this.list(id, signal) // otherwise there is nothing newer to show
-      return this.inode(id)
-    }
-    await this.list(inode.parent, signal)
-    return this.sized(this.inode(id), signal)
-  }
-
-  /**
-   * A mutable file's size and version, asked once per directory lifetime; anything else is known.
-   * While the grid does not answer, what it said last will do: for content the version too, which
-   * does not outlive this process.
-   */
-  async sized(
-    inode: Inode,
-    signal: AbortSignal | undefined,
-    wanted: 'attributes' | 'content' = 'attributes',
-  ): Promise<Inode> {
-    const { cap, version } = inode
-    if (!cap?.mutable || cap.type !== 'file') return inode
-    const freshness = version ? this.#freshness(version.at) : 'old'
-    if (freshness === 'fresh') return inode
-    const asked = this.restat(inode)
-    if (freshness === 'stale') {
-      asked.catch(() => {}) // noted by the asker
-      return inode
-    }
-    const enough = wanted === 'content' ? version !== null : inode.mark !== 0n
-    await waitFor(enough ? this.#patiently(asked, undefined) : asked, signal, 'ask for a size')
-    return this.inode(inode.id)
-  }
-
-  /** Asks the grid for a mutable file's size and version. */
-  restat(inode: Inode): Promise<void> {
-    return this.#asker.ask(`stat ${inode.id}`, 'ask for a size', async signal => {
-      const { cap } = inode
-      const { size, version } = await this.#grid.stat(cap!, { signal })
-      await this.#inTurn(async () => {
-        if (inode.cap !== cap) return // the name leads elsewhere by now
-        const mark = this.#mark(version)
-        if (mark !== inode.mark) {
-          // Nothing was shown before the first answer; what is shown now differs from what was.
-          const first = inode.mark === 0n
-          const times = first ? {} : { mtime: later(inode.mtime), ctime: later(inode.ctime) }
-          const change: InodeChange = { size, mark, ...times }
-          await this.#state.commit([setInode(inode, change)])
-          Object.assign(inode, change)
-        }
-        inode.version = { version, at: Date.now() }
-      })
-    })
-  }
-
-  /** Odd: neither 0 nor MOVED, which stand for a version that was not asked for. */
-  #mark(version: string): bigint {
-    return BigInt.asIntN(64, keyedHash(this.#locatorKey, `version ${version}`, 8).readBigUInt64BE() | 1n)
-  }
-
-  #freshness(at: number | null): 'fresh' | 'stale' | 'old' {
-    if (at === null) return 'old'
-    // A clock that was set back must not make a listing young for ever.
-    const age = Math.abs(Date.now() - at)
-    return age < this.#ttl ? 'fresh' : age < 3 * this.#ttl ? 'stale' : 'old'
-  }
-
-  #hold(id: FileId): Held | undefined {
-    const held = this.#held.get(id)
+  /** A directory as it was last seen; undefined when it never was. */
+  folder(id: FileId): Folder | undefined {
+    const held = this.#pinned.get(id) ?? this.#held.get(id)
     if (held) return held
-    const row = this.#state.get('SELECT listing FROM directory WHERE id = ?', id)
-    const sealed = row?.['listing']
-    if (!(sealed instanceof Uint8Array)) return undefined
-    const packed = unseal(this.#sealKey, sealed, `listing ${id}`)
+    const row = this.state.get('SELECT cap IS NULL AS fresh, listing, next FROM directory WHERE id = ?', id)
+    if (!row) return undefined
+    const listing = row['listing']
+    if (!(listing instanceof Uint8Array))
+      return row['fresh'] === 1n ? this.begin(id, row['next'] as bigint) : undefined
+    const packed = unseal(this.#sealKey, listing, `listing ${id}`)
     if (!packed)
       throw new FsError('EIO', `the listing of inode ${id} in the state does not open: the state is damaged`)
-    const loaded: Held = { snapshot: Snapshot.unpack(packed), listedAt: null, failures: 0, failedAt: 0 }
-    this.#adopt(id, loaded.snapshot)
-    this.#held.set(id, loaded)
-    return loaded
+    const folder = new Folder(id, Snapshot.unpack(packed), row['next'] as bigint)
+    folder.known = true
+    this.adopt(folder)
+    return this.keep(folder)
   }
 
-  /** Brings the rows of a snapshot's inodes into memory. */
-  #adopt(dir: FileId, snapshot: Snapshot): void {
+  /** The folder of a directory that is new here, and empty. */
+  begin(id: FileId, next = 1n): Folder {
+    const folder = new Folder(id, new Snapshot([], next), next)
+    folder.known = true
+    return this.keep(folder)
+  }
+
+  /** The folders with names that the grid does not have yet as they are here. */
+  get pending(): Iterable<Folder> {
+    return this.#pinned.values()
+  }
+
+  /** Whether something in a directory, or below it, is not on the grid yet. */
+  isPendingBelow(dir: Inode): boolean {
+    for (const { id, intents } of this.#pinned.values()) {
+      if (intents.size === 0) continue
+      const inode = this.nameless(id)
+      if (inode && inode.edges > 0 && this.isAtOrBelow(inode, dir.id)) return true
+    }
+    return false
+  }
+
+  /** Holds a folder: for good while it has intents or is being written down, else as long as there is room. */
+  keep(folder: Folder): Folder {
+    this.#held.delete(folder.id)
+    if (folder.intents.size > 0 || folder.writing > 0) {
+      this.#pinned.set(folder.id, folder)
+    } else {
+      this.#pinned.delete(folder.id)
+      this.#held.set(folder.id, folder)
+    }
+    return folder
+  }
+
+  /** Brings the inodes that a folder's snapshot shows into memory. */
+  adopt(folder: Folder): void {
     const rows = new Map(
-      this.#state.all('SELECT * FROM inode WHERE parent = ?', dir).map(row => [row['id'] as bigint, row]),
+      this.state
+        .all('SELECT * FROM inode WHERE parent = ?', folder.id)
+        .map(row => [row['id'] as bigint, row]),
     )
-    for (const edge of snapshot.edges) {
+    for (const edge of folder.snapshot.edges) {
+      if (!folder.shows(edge)) continue
       let inode = this.#inodes.get(edge.id)
       if (!inode) {
-        const row = rows.get(edge.id) ?? this.#state.get('SELECT * FROM inode WHERE id = ?', edge.id)
+        const row = rows.get(edge.id) ?? this.state.get('SELECT * FROM inode WHERE id = ?', edge.id)
         if (!row) continue
         this.#inodes.set(edge.id, (inode = inodeOf(row)))
+        inode.key = nameKey(edge.name)
       }
+      if (inode.local) continue // it knows better
       if (inode.kind !== 'directory' || !inode.cap || inode.cap.authority !== 'write') inode.cap = edge.cap
     }
   }
 
-  /** A file's inode lives in memory with the snapshot that names it. */
-  #forget(snapshot: Snapshot): void {
-    for (const edge of snapshot.edges)
-      if (this.#inodes.get(edge.id)?.kind !== 'directory') this.#inodes.delete(edge.id)
+  /** A new id, and what must not be guessed of its handle. */
+  draw(): { id: FileId; generation: bigint } {
+    return { id: ++this.#lastId, generation: randomBytes(8).readBigUInt64BE() }
   }
 
-  #load(id: FileId): Inode | undefined {
-    const row = this.#state.get('SELECT * FROM inode WHERE id = ?', id)
-    if (!row) return undefined
-    const inode = inodeOf(row)
-    if (inode.kind !== 'directory') {
-      const held = this.#hold(inode.parent) // its cap is in the listing that names it
-      if (held && !this.#inodes.has(id)) this.#adopt(inode.parent, held.snapshot)
-      return this.#inodes.get(id)
-    }
-    const sealed = this.#state.get('SELECT cap FROM directory WHERE id = ?', id)?.['cap'] as Uint8Array
-    const cap = unseal(this.#sealKey, sealed, `cap ${id}`)
-    if (!cap)
-      throw new FsError('EIO', `the cap of inode ${id} in the state does not open: the state is damaged`)
-    inode.cap = parseCap(cap.toString())
-    this.#inodes.set(id, inode)
-    return inode
+  get lastId(): FileId {
+    return this.#lastId
   }
 
-  /** One listing from the grid at a time; `insist` asks until it answers, `once` leaves the next try to a later caller. */
-  #refresh(dir: Inode, how: 'insist' | 'once'): Promise<Snapshot> {
-    const running = this.#refreshing.get(dir.id)
-    if (running) return running
-    const list = async (signal: AbortSignal) => {
-      const listing = await this.#grid.list(dir.cap!, { signal })
-      return this.#inTurn(() => this.#take(dir, listing))
-    }
-    const asked =
-      how === 'once'
-        ? this.#asker.once(`list ${dir.id}`, list)
-        : this.#asker.ask(`list ${dir.id}`, 'list a directory', list)
-    const refreshing = asked
-      .catch((err: unknown) => {
-        const held = this.#held.get(dir.id)
-        if (held) {
-          held.failures++
-          held.failedAt = performance.now()
-        }
-        throw err
-      })
-      .finally(() => this.#refreshing.delete(dir.id))
-    refreshing.catch(() => {}) // whoever waits hears of it, and the asker has noted it
-    this.#refreshing.set(dir.id, refreshing)
-    return refreshing
+  /** An inode that is new here. */
+  add(inode: Inode, change: Change): void {
+    this.#inodes.set(inode.id, inode)
+    const directory = inode.kind === 'directory'
+    const locator = directory && inode.cap ? this.#arrives(inode.id, inode.cap, change) : null
+    change.ops.push(addInode(inode, locator))
+    if (directory) change.ops.push(['addDirectory', inode.id, inode.cap && this.sealCap(inode.id, inode.cap)])
   }
 
-  /** Whether the grid was out of reach a moment ago; the moments grow. */
-  #failedJustNow({ failures, failedAt }: Held): boolean {
-    const { delays } = this.#asker.patience
-    return failures > 0 && performance.now() - failedAt < (delays[Math.min(failures, delays.length) - 1] ?? 0)
+  /** A directory of ours is on the grid. */
+  arrived(inode: Inode, cap: Cap, change: Change): void {
+    inode.cap = cap
+    change.ops.push(
+      ['setDirectoryCap', this.sealCap(inode.id, cap), inode.id],
+      ['setLocator', this.#arrives(inode.id, cap, change), inode.id],
+    )
   }
 
-  /** What was asked for, or what there was before when it fails, or was asked for some time ago. */
-  async #patiently<T>(asked: Promise<T>, before: T): Promise<T> {
-    const since = this.#asked.get(asked) ?? performance.now()
-    this.#asked.set(asked, since)
-    const left = since + RATHER_OLD - performance.now()
-    asked.catch(() => {}) // the asker has noted it
-    if (left <= 0) return before
-    let timer: NodeJS.Timeout
-    const enough = new Promise<T>(resolve => {
-      timer = setTimeout(() => resolve(before), left)
-    })
-    return Promise.race([asked.catch(() => before), enough]).finally(() => clearTimeout(timer))
+  #arrives(id: FileId, cap: Cap, { after }: Change): Uint8Array {
+    const locator = this.#locator(cap)
+    const key = Buffer.from(locator).toString('hex')
+    this.#arriving.set(key, id)
+    after.push(() => this.#arriving.delete(key))
+    return locator
   }
 
-  /** One change at a time, from what it looks at until it is durable and shown. */
-  #inTurn<T>(change: () => Promise<T>): Promise<T> {
-    const done = this.#turns.then(change)
-    this.#turns = done.catch(() => {})
-    return done
+  /** An inode that is known here by itself, from its row. ESTALE when there is none. */
+  restored(id: FileId): Inode {
+    const row = this.#inodes.has(id) ? undefined : this.state.get('SELECT * FROM inode WHERE id = ?', id)
+    const inode = row && inodeOf(row)
+    if (inode && inode.kind !== 'directory') this.#inodes.set(id, inode)
+    return this.inode(id)
   }
 
-  /** Merges a listing, makes it durable, and shows it, all in one turn. */
-  async #take(dir: Inode, listing: Awaited<ReturnType<Grid['list']>>): Promise<Snapshot> {
-    const before = this.#hold(dir.id)?.snapshot ?? null
-    const merged = merge(before, listing, {
-      dir,
-      now: now(),
-      inode: id => this.#inodes.get(id) ?? this.#load(id),
-      directory: cap => this.#locate(cap),
-      draw: () => ({ id: ++this.#lastId, generation: randomBytes(8).readBigUInt64BE() }),
-      locator: cap => this.#locator(cap),
-      sealCap: (id, cap) => this.#sealCap(id, cap),
-    })
-    if (merged.changed) {
-      const sealed = seal(this.#sealKey, merged.snapshot.pack(), `listing ${dir.id}`)
-      await this.#state.commit([
-        ...merged.ops,
-        ['setListing', sealed, dir.id],
-        ['setMeta', 'lastId', this.#lastId],
-      ])
-    } else {
-      await this.#state.commit(merged.ops)
-    }
-    for (const inode of merged.added) this.#inodes.set(inode.id, inode)
-    for (const [inode, change] of merged.changes) Object.assign(inode, change)
-    for (const [inode, by, parent] of merged.relinked) {
-      inode.edges += by
-      inode.parent = parent
-    }
-    for (const id of merged.dropped) this.#inodes.delete(id)
-    this.#held.set(dir.id, { snapshot: merged.snapshot, listedAt: Date.now(), failures: 0, failedAt: 0 })
-    return merged.snapshot
-  }
-
-  #locate(cap: Cap): Inode | undefined {
-    const row = this.#state.get('SELECT id FROM inode WHERE locator = ?', this.#locator(cap))
-    const found = row?.['id'] as bigint | undefined
-    return found === undefined ? undefined : (this.#inodes.get(found) ?? this.#load(found))
+  /** The inode of a directory that is known already, wherever it hangs. */
+  locate(cap: Cap): Inode | undefined {
+    const locator = this.#locator(cap)
+    const found =
+      this.#arriving.get(Buffer.from(locator).toString('hex')) ??
+      (this.state.get('SELECT id FROM inode WHERE locator = ?', locator)?.['id'] as FileId | undefined)
+    return found === undefined ? undefined : this.nameless(found)
   }
 
   #locator(cap: Cap): Uint8Array {
     return keyedHash(this.#locatorKey, cap.storageIndex ?? cap.readonly().uri(), 16)
   }
 
-  #sealCap(id: FileId, cap: Cap): Uint8Array {
+  /** What tells one version of a mutable file from another; odd, so that it is no mark with a meaning. */
+  mark(version: string): bigint {
+    return BigInt.asIntN(64, keyedHash(this.#locatorKey, `version ${version}`, 8).readBigUInt64BE() | 1n)
+  }
+
+  sealCap(id: FileId, cap: Cap): Uint8Array {
     return seal(this.#sealKey, Buffer.from(cap.uri()), `cap ${id}`)
   }
-}
 
-const now = (): bigint => BigInt(Date.now()) * 1_000_000n
+  /** The row of a folder's listing. */
+  listingRow({ id, snapshot, next }: Folder): Op {
+    return ['setListing', seal(this.#sealKey, snapshot.pack(), `listing ${id}`), next, id]
+  }
 
-const later = (than: bigint): bigint => {
-  const time = now()
-  return time > than ? time : than + 1n
+  intentRow(dir: FileId, intent: Intent): Op {
+    const body = seal(this.#sealKey, packIntent(intent), `intent ${dir} ${intent.cookie}`)
+    return ['setIntent', dir, intent.cookie, body]
+  }
+
+  /** The row of what is known of an inode here alone; how much of its cap's content is valid is told apart. */
+  localRow(inode: Inode): Op {
+    const local = inode.local!
+    const body = seal(this.#sealKey, packLocal(inode, local), `local ${inode.id}`)
+    return ['addLocal', inode.id, body, local.draft?.valid ?? inode.size, local.since]
+  }
+
+  unsealed(body: Uint8Array, about: string): Buffer {
+    const plain = unseal(this.#sealKey, body, about)
+    if (!plain) throw new FsError('EIO', `the ${about} in the state does not open: the state is damaged`)
+    return plain
+  }
+
+  sealed(plain: Buffer, about: string): Buffer {
+    return seal(this.#sealKey, plain, about)
+  }
+
+  /** From now on `name` is to lead to `want`. */
+  intend(folder: Folder, name: string, want: FileId | null, change: Change): Intent {
+    const key = nameKey(name)
+    let intent = folder.intents.get(key)
+    if (!intent) {
+      const edge = folder.snapshot.find(name)
+      intent = {
+        real: edge?.real ?? real(name).normalize('NFC'),
+        name: edge?.name ?? name,
+        cookie: edge?.cookie ?? folder.next++,
+        want,
+        expect: edge?.cap ?? null,
+        was: edge?.id ?? null,
+        sent: [],
+        since: Date.now(),
+        changes: 0,
+      }
+      if (!edge) change.ops.push(['setNext', folder.next, folder.id])
+      folder.intents.set(key, intent)
+    }
+    intent.want = want
+    if (want !== null) intent.name = name
+    intent.changes++
+    if (want === null && intent.expect === null && intent.sent.length === 0)
+      this.settle(folder, intent, change)
+    else change.ops.push(this.intentRow(folder.id, intent))
+    folder.changed()
+    this.keep(folder)
+    return intent
+  }
+
+  /** An intent is no longer one. */
+  settle(folder: Folder, intent: Intent, { ops }: Change): void {
+    folder.intents.delete(nameKey(intent.name))
+    ops.push(['dropIntent', folder.id, intent.cookie])
+    folder.changed()
+    this.keep(folder)
+  }
+
+  /** The names that lead to an inode, with their folders. */
+  *namesOf(inode: Inode): Generator<{ folder: Folder; key: string }> {
+    for (const dir of this.#links.get(inode.id) ?? [inode.parent]) {
+      const folder = this.folder(dir)
+      if (!folder) continue
+      if (inode.edges === 1 && inode.key !== null && folder.find(inode.key)?.id === inode.id) {
+        yield { folder, key: inode.key }
+        return
+      }
+      for (const key of folder.namesOf(inode.id)) yield { folder, key: (inode.key = key) }
+    }
+  }
+
+  /** Where an inode is, from the root, as it is shown; null when it hangs nowhere. */
+  pathOf(inode: Inode): string | null {
+    const names: string[] = []
+    for (let at = inode; at.id !== ROOT; ) {
+      const [place] = this.namesOf(at)
+      if (!place) return null
+      names.push(place.folder.find(place.key)!.name)
+      const above = this.nameless(place.folder.id)
+      if (!above || names.length > MAX_DEPTH) return null
+      at = above
+    }
+    return `/${names.reverse().join('/')}`
+  }
+
+  /** The directories above an inode, up to the root. */
+  *above(id: FileId): Generator<FileId> {
+    let inode = this.nameless(id)
+    for (let depth = 0; inode && inode.id !== ROOT && depth < MAX_DEPTH; depth++) {
+      yield inode.parent
+      inode = this.nameless(inode.parent)
+    }
+  }
+
+  isAtOrBelow(inode: Inode, id: FileId): boolean {
+    if (inode.id === id) return true
+    for (const above of this.above(inode.id)) if (above === id) return true
+    return false
+  }
+
+  /** Every name of an inode that the grid carries is to be published again. */
+  republish(inode: Inode, change: Change): void {
+    if (inode.id === ROOT) return // nothing names it
+    this.localise(inode, change)
+    for (const { folder, key } of [...this.namesOf(inode)])
+      if (!folder.intents.has(key)) this.intend(folder, folder.find(key)!.name, inode.id, change)
+  }
+
+  /** Sees that an inode is known here by itself, whatever becomes of the edge that named it. */
+  localise(inode: Inode, change: Change): void {
+    if (!inode.local) {
+      inode.local = {
+        since: Date.now(),
+        metadata: this.#metadataOf(inode),
+        sent: [],
+        changes: 0,
+        draft: null,
+        target: null,
+      }
+      change.ops.push(this.localRow(inode))
+    }
+  }
+
+  #metadataOf(inode: Inode): Metadata {
+    for (const { folder, key } of this.namesOf(inode)) {
+      const edge = folder.snapshot.find(key)
+      if (edge?.id === inode.id) return edge.metadata
+    }
+    return {}
+  }
+
+  /** `dir` names the inode once more; the folder shows it already. */
+  named(inode: Inode, dir: FileId, { ops }: Change): void {
+    inode.edges++
+    if (inode.kind !== 'directory' && inode.edges > 1) {
+      for (const each of [inode.parent, dir]) {
+        this.#dirs(inode.id).add(each)
+        ops.push(['addLink', inode.id, each])
+      }
+    } else {
+      inode.parent = dir
+    }
+    ops.push(setPlace(inode))
+  }
+
+  /** `folder` names the inode once less, and does not show that name any more. */
+  unnamed(inode: Inode, folder: Folder, change: Change): void {
+    inode.edges--
+    if (inode.edges === 0) this.#gone(inode, change)
+    else {
+      const dirs = this.#links.get(inode.id)
+      if (dirs?.has(folder.id) && folder.namesOf(inode.id).length === 0) {
+        dirs.delete(folder.id)
+        change.ops.push(['dropLink', inode.id, folder.id])
+      }
+      if (dirs && !dirs.has(inode.parent)) inode.parent = [...dirs][0]!
+      if (inode.edges === 1 && dirs) {
+        this.#links.delete(inode.id)
+        change.ops.push(['dropLinks', inode.id])
+      }
+    }
+    change.ops.push(setPlace(inode))
+  }
+
+  retain(id: FileId): void {
+    this.inode(id)
+    this.#retained.set(id, (this.#retained.get(id) ?? 0) + 1)
+  }
+
+  /** The inode whose last holder this was. */
+  release(id: FileId): Inode | null {
+    const count = this.#retained.get(id)
+    if (count === undefined) throw new Error('released more often than retained')
+    if (count > 1) {
+      this.#retained.set(id, count - 1)
+      return null
+    }
+    const inode = this.nameless(id)
+    this.#retained.delete(id)
+    if (inode?.edges === 0) {
+      inode.local?.draft?.dispose()
+      if (inode.kind !== 'directory' || inode.cap === null) this.#inodes.delete(id)
+    }
+    return inode ?? null
+  }
+
+  isRetained(id: FileId): boolean {
+    return this.#retained.has(id)
+  }
+
+  /** A directory that is on the grid keeps its row: it may have moved, or the grid may not let it go. */
+  #gone(inode: Inode, { ops, after }: Change): void {
+    const { id, local } = inode
+    const held = this.#retained.has(id)
+    if (inode.kind === 'directory') {
+      if (inode.cap !== null) return
+      ops.push(['dropDirectory', id], ['dropIntents', id])
+      this.#pinned.delete(id)
+      this.#held.delete(id)
+    }
+    ops.push(['dropInode', id], ['dropLocal', id], ['dropLinks', id])
+    this.#links.delete(id)
+    this.#leaving.add(id)
+    after.push(() => this.#leaving.delete(id))
+    if (local?.draft) {
+      const { draft } = local
+      ops.push(['dropExtents', id])
+      draft.dead = true
+      if (!held) after.push(() => draft.dispose())
+    }
+    if (!held) this.#inodes.delete(id)
+  }
+
+  #dirs(id: FileId): Set<FileId> {
+    let dirs = this.#links.get(id)
+    if (!dirs) this.#links.set(id, (dirs = new Set()))
+    return dirs
+  }
+
+  /** A file's inode lives in memory with the snapshot that names it, unless it is known here alone. */
+  #forget(folder: Folder): void {
+    for (const edge of folder.snapshot.edges) {
+      const inode = this.#inodes.get(edge.id)
+      if (inode && inode.kind !== 'directory' && !inode.local && !this.#retained.has(edge.id))
+        this.#inodes.delete(edge.id)
+    }
+  }
+
+  #load(id: FileId): Inode | undefined {
+    if (this.#leaving.has(id)) return undefined
+    const row = this.state.get('SELECT * FROM inode WHERE id = ?', id)
+    if (!row) return undefined
+    const inode = inodeOf(row)
+    if (inode.kind !== 'directory') {
+      // Its cap is in the listing that names it.
+      const folder = this.folder(inode.parent)
+      if (folder && !this.#inodes.has(id)) this.adopt(folder)
+      return this.#inodes.get(id)
+    }
+    const sealed = this.state.get('SELECT cap FROM directory WHERE id = ?', id)?.['cap']
+    if (sealed instanceof Uint8Array) inode.cap = parseCap(this.unsealed(sealed, `cap ${id}`).toString())
+    this.#inodes.set(id, inode)
+    return inode
+  }
 }

@@ -1,0 +1,277 @@
+// Names on their way to the grid: what one directory is to become, in one edit. Names that
+// come go before those that leave, and a name leaves only once what it led to is removed, or
+// hangs elsewhere. Whatever the grid refuses is judged here: nothing of either side is lost.
+
+import type { Cap } from '../../tahoe/cap.ts'
+import type { Edit, Grid, Listing, Outcome } from '../../tahoe/grid.ts'
+import type { Asker } from '../ask.ts'
+import { edgeMetadata } from '../tree/edge.ts'
+import type { Folder, Intent } from '../tree/folder.ts'
+import type { Inode } from '../tree/inode.ts'
+import type { Listings } from '../tree/listings.ts'
+import { Change, ROOT, type Tree } from '../tree/tree.ts'
+import type { FileId } from '../vfs.ts'
+import { isLocal } from './changes.ts'
+import type { Conflicts } from './conflicts.ts'
+import type { Draft } from './draft.ts'
+import { has, mayBe, type Step, Verdict } from './verdict.ts'
+
+/** What could be published of a folder now. */
+export type Plan = {
+  readonly steps: readonly Step[]
+  /** Names that come, but cannot yet. */
+  readonly unready: readonly Inode[]
+  /** Since when the first of the steps could go, in milliseconds since 1970. */
+  readonly since: number
+  /** Whether names only leave. */
+  readonly leaves: boolean
+}
+
+export type LinkerOptions = {
+  readonly tree: Tree
+  readonly listings: Listings
+  readonly grid: Grid
+  readonly asker: Asker
+  readonly conflicts: Conflicts
+  readonly commit: (draft: Draft) => Promise<void>
+}
+
+export class Linker {
+  readonly #tree: Tree
+  readonly #listings: Listings
+  readonly #grid: Grid
+  readonly #asker: Asker
+  readonly #conflicts: Conflicts
+  readonly #commit: (draft: Draft) => Promise<void>
+  /** Since when an intent can go, as it is now. */
+  readonly #ready = new WeakMap<Intent, { readonly changes: number; readonly since: number }>()
+  /** What of an intent was proved last. */
+  readonly #proved = new WeakMap<Intent, number>()
+
+  constructor({ tree, listings, grid, asker, conflicts, commit }: LinkerOptions) {
+    this.#tree = tree
+    this.#listings = listings
+    this.#grid = grid
+    this.#asker = asker
+    this.#conflicts = conflicts
+    this.#commit = commit
+  }
+
+  /** Whether an intent, as it was after so many changes, is on the grid. */
+  hasProved(intent: Intent, changes: number): boolean {
+    return (this.#proved.get(intent) ?? -1) >= changes
+  }
+
+  plan(folder: Folder, now: number): Plan {
+    const steps: Step[] = []
+    const unready: Inode[] = []
+    let since = now
+    for (const intent of folder.intents.values()) {
+      const inode = intent.want === null ? null : this.#tree.inode(intent.want)
+      if (inode ? isLocal(intent.name) : !this.#mayLeave(intent, folder)) continue
+      const cap = inode && linkable(inode)
+      if (inode && !cap) {
+        unready.push(inode)
+        continue
+      }
+      steps.push({
+        intent,
+        changes: intent.changes,
+        inode,
+        child: inode && { cap: cap!, metadata: edgeMetadata(inode, cap!, inode.local?.metadata ?? {}) },
+        seq: inode?.local?.draft?.generation?.seq ?? null,
+        attrs: inode?.local?.changes ?? 0,
+      })
+      const before = this.#ready.get(intent)
+      if (before?.changes === intent.changes) since = Math.min(since, before.since)
+      else this.#ready.set(intent, { changes: intent.changes, since: now })
+    }
+    return { steps, unready, since, leaves: steps.every(({ inode }) => inode === null) }
+  }
+
+  /** Publishes what a plan holds. */
+  async edit(dir: Inode, folder: Folder, { steps }: Plan): Promise<void> {
+    folder.writing++ // it is the one that the intents are in
+    this.#tree.keep(folder)
+    try {
+      const { filled, unknown } = await this.#lookInto(steps)
+      const left = steps.filter(
+        ({ intent, changes }) =>
+          intent.changes === changes && has(folder, intent) && !filled.has(intent) && !unknown.has(intent),
+      )
+      const edits = left.map(step => this.#editOf(step, folder, left))
+      for (const step of left) sending(step)
+      if (edits.length + filled.size > 0) {
+        const { outcomes, listing } = await this.#asker.once(`edit ${dir.id}`, async signal => {
+          if (edits.length > 0) return this.#grid.edit(dir.cap!, edits, { signal })
+          return { outcomes: [], listing: await this.#grid.list(dir.cap!, { signal }) }
+        })
+        const judged = left.map((step, at) => ({ step, outcome: outcomes[at]! }))
+        await this.#judge(dir, folder, listing, judged, filled)
+      }
+      for (const err of unknown.values()) throw err
+    } finally {
+      folder.writing--
+      this.#tree.keep(folder)
+    }
+  }
+
+  /** Makes a directory that is new, with what is ready in it. */
+  async make(dir: Inode, folder: Folder, { steps }: Plan): Promise<void> {
+    folder.writing++
+    this.#tree.keep(folder)
+    try {
+      const sets = steps.filter(step => step.child !== null)
+      const children = new Map(sets.map(({ intent, child }) => [intent.real, child!]))
+      for (const step of sets) sending(step)
+      const cap = await this.#asker.once(`mkdir ${dir.id}`, signal => this.#grid.mkdir(children, { signal }))
+      if (dir.edges === 0) return // it was removed meanwhile
+      const change = new Change()
+      this.#tree.arrived(dir, cap, change)
+      // It is new: what another try may have sent is not in it.
+      for (const intent of folder.intents.values()) intent.sent = []
+      const judged = sets.map(step => ({ step, outcome: { done: true } as const }))
+      await this.#judge(dir, folder, { children, writable: true }, judged, new Set(), change)
+    } finally {
+      folder.writing--
+      this.#tree.keep(folder)
+    }
+  }
+
+  /** Whether a name may go: what it led to is removed, or hangs elsewhere, or does once a set of the same edit is done. */
+  #mayLeave(intent: Intent, folder: Folder): boolean {
+    const was = this.#was(intent)
+    if (!was) return true
+    if (was.edges === 0) return was.kind !== 'directory' || this.#mayGoWith(was)
+    return this.#hangsElsewhere(was) || this.#follows(intent, folder) !== null
+  }
+
+  #was({ was }: Intent): Inode | undefined {
+    return was === null || was === 0n ? undefined : this.#tree.nameless(was)
+  }
+
+  /** Whether everything that a removed directory held may go with it. */
+  #mayGoWith(dir: Inode): boolean {
+    const folder = this.#tree.folder(dir.id)
+    if (!folder) return true
+    return [...folder.intents.values()].every(intent => {
+      const was = this.#was(intent)
+      if (!was) return true
+      if (was.edges === 0) return was.kind !== 'directory' || this.#mayGoWith(was)
+      return this.#hangsElsewhere(was)
+    })
+  }
+
+  /** Whether the grid has it under some name of those that it has here, or it has none but on this machine. */
+  #hangsElsewhere(inode: Inode): boolean {
+    let alone = true
+    for (const { folder, key } of this.#tree.namesOf(inode)) {
+      if (isLocal(folder.find(key)!.name)) continue
+      alone = false
+      if (folder.intents.get(key)?.want !== inode.id && this.#hangs(folder.id)) return true
+    }
+    return alone
+  }
+
+  /** Whether the grid has a directory where it is here, up to the root. */
+  #hangs(dir: FileId): boolean {
+    if (dir === ROOT) return true
+    const inode = this.#tree.nameless(dir)
+    if (!inode || inode.edges === 0 || inode.cap === null) return false
+    for (const { folder, key } of this.#tree.namesOf(inode))
+      return folder.intents.get(key)?.want !== inode.id && this.#hangs(folder.id)
+    return false
+  }
+
+  /** The intent of the same folder that brings what this one lets go, when it is ready. */
+  #follows(intent: Intent, folder: Folder): Intent | null {
+    const was = this.#was(intent)
+    if (!was || was.edges === 0 || linkable(was) === null) return null
+    for (const key of folder.namesOf(was.id)) {
+      const other = folder.intents.get(key)
+      if (other?.want === was.id && !isLocal(other.name)) return other
+    }
+    return null
+  }
+
+  #editOf({ intent, child }: Step, folder: Folder, steps: readonly Step[]): Edit {
+    const { real, expect, sent } = intent
+    if (child) return { op: 'set', name: real, child, expect }
+    const may = expect ?? sent.findLast(cap => cap !== null)!
+    const was = this.#was(intent)
+    const before = was && was.edges > 0 && !this.#hangsElsewhere(was) ? this.#follows(intent, folder) : null
+    const after = before && steps.some(step => step.intent === before) ? { after: before.real } : {}
+    return { op: 'unlink', name: real, expect: may, ...after }
+  }
+
+  /** Of the removed directories, those that hold something which was not removed here, and those that cannot be looked into. */
+  async #lookInto(steps: readonly Step[]): Promise<{ filled: Set<Intent>; unknown: Map<Intent, unknown> }> {
+    const filled = new Set<Intent>()
+    const unknown = new Map<Intent, unknown>()
+    const looks = steps.map(async ({ intent, inode }) => {
+      const { expect } = intent
+      if (inode || expect?.type !== 'directory') return
+      const was = this.#was(intent)
+      if (was && was.edges > 0) return // it is elsewhere
+      try {
+        if (!(await this.#isEmptied(expect, was, new Set()))) filled.add(intent)
+      } catch (err) {
+        unknown.set(intent, err)
+      }
+    })
+    await Promise.all(looks)
+    return { filled, unknown }
+  }
+
+  /** Whether all that the grid has in a directory was removed here. */
+  async #isEmptied(cap: Cap, dir: Inode | undefined, above: ReadonlySet<string>): Promise<boolean> {
+    const { children } = await this.#asker.once(`list ${cap}`, signal => this.#grid.list(cap, { signal }))
+    if (children.size === 0) return true
+    const folder = dir && this.#tree.folder(dir.id)
+    if (!folder || above.has(cap.uri())) return false
+    const intents = new Map([...folder.intents.values()].map(intent => [intent.real, intent]))
+    const emptied = [...children].map(async ([name, child]) => {
+      const intent = intents.get(name)
+      if (!intent || intent.want !== null || !mayBe(intent, child.cap)) return false
+      const was = this.#was(intent)
+      if (child.cap.type !== 'directory' || (was && was.edges > 0)) return true
+      return this.#isEmptied(child.cap, was, new Set([...above, cap.uri()]))
+    })
+    return (await Promise.all(emptied)).every(Boolean)
+  }
+
+  /** What became of each step, all in one turn: then it is shown, and written down. */
+  async #judge(
+    dir: Inode,
+    folder: Folder,
+    listing: Listing,
+    judged: readonly { readonly step: Step; readonly outcome: Outcome }[],
+    filled: ReadonlySet<Intent>,
+    change = new Change(),
+  ): Promise<void> {
+    const verdict = new Verdict(this.#tree, this.#conflicts, dir, folder, listing, change)
+    for (const { step, outcome } of judged) {
+      if (outcome.done) {
+        verdict.done(step)
+        this.#proved.set(step.intent, step.changes)
+      } else verdict.refused(step, outcome.found)
+    }
+    for (const intent of filled) verdict.filled(intent)
+    folder.edits++
+    const { settled, released, drafts } = verdict
+    await this.#listings.take(dir, listing, { settled, released }, change)
+    await Promise.all(drafts.map(draft => this.#commit(draft)))
+  }
+}
+
+/** From the moment that it is sent it may be there. */
+function sending({ intent, child }: Step): void {
+  intent.sent = [...intent.sent, child === null ? null : child.cap]
+}
+
+/** The cap that a name may lead to now; null while there is none. */
+export function linkable({ cap, local }: Inode): Cap | null {
+  const draft = local?.draft
+  if (!draft || draft.isPublished) return cap
+  return draft.generation?.cap ?? null
+}

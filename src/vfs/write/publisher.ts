@@ -1,0 +1,418 @@
+// Brings what is changed here to the grid, behind everybody's back: contents first, then the
+// names that lead to them, directories from the bottom up. What fails stays, is shown, and is
+// tried again.
+
+import { FsError } from '../../errors.ts'
+import type { Log } from '../../log.ts'
+import type { Grid } from '../../tahoe/grid.ts'
+import type { Asker } from '../ask.ts'
+import type { Folder, Intent } from '../tree/folder.ts'
+import type { Inode } from '../tree/inode.ts'
+import type { Listings } from '../tree/listings.ts'
+import type { Change, Tree } from '../tree/tree.ts'
+import type { FileId } from '../vfs.ts'
+import { Attempts } from './attempts.ts'
+import { isLocal } from './changes.ts'
+import { Conflicts } from './conflicts.ts'
+import type { Draft } from './draft.ts'
+import type { Drawing } from './drawing.ts'
+import { Linker, linkable, type Plan } from './linker.ts'
+import type { Conflict, Pending, PendingItem } from './pending.ts'
+import type { Segment, Staging } from './staging.ts'
+import { type Tempo, tempo as usual } from './tempo.ts'
+import { isLocalAlone, type Upload, Uploads } from './uploads.ts'
+
+/** Directories that are published at a time. */
+const EDITS = 4
+
+/** Items that `pending` tells of. */
+const MAX_ITEMS = 100
+
+export type PublisherOptions = {
+  readonly tree: Tree
+  readonly listings: Listings
+  readonly grid: Grid
+  readonly asker: Asker
+  readonly staging: Staging
+  readonly drawing: Drawing
+  /** Makes a draft durable. */
+  readonly commit: (draft: Draft) => Promise<void>
+  /** Hears of what failed on this machine. */
+  readonly failed: (err: unknown) => void
+  readonly log: Log
+  readonly tempo?: Partial<Tempo>
+}
+
+/** A directory whose names wait. */
+type Directory = {
+  readonly attempts: Attempts
+  /** When a name in it changed last, in milliseconds since 1970. */
+  changedAt: number
+  /** Somebody wants it published now. */
+  urgent: boolean
+  running: Promise<void> | null
+}
+
+/** Somebody waits until each of these is true. */
+type Flush = { readonly awaited: (() => boolean)[]; readonly done: PromiseWithResolvers<void> }
+
+export class Publisher {
+  readonly #tree: Tree
+  readonly #asker: Asker
+  readonly #staging: Staging
+  readonly #log: Log
+  readonly #failed: (err: unknown) => void
+  readonly #tempo: Tempo
+  readonly #uploads: Uploads
+  readonly #linker: Linker
+  readonly #conflicts: Conflicts
+  readonly #directories = new Map<FileId, Directory>()
+  /** Directories that the grid does not have. */
+  readonly #new = new Set<Inode>()
+  readonly #flushes = new Set<Flush>()
+  #timer: NodeJS.Timeout | null = null
+  #soon: NodeJS.Immediate | null = null
+  #sweeping: Promise<void> | null = null
+  #started = false
+  #stopped = false
+
+  constructor(options: PublisherOptions) {
+    const { tree, listings, grid, asker, staging, drawing, commit, failed, log } = options
+    this.#tree = tree
+    this.#asker = asker
+    this.#staging = staging
+    this.#log = log
+    this.#failed = failed
+    this.#tempo = { ...usual, ...options.tempo }
+    this.#conflicts = new Conflicts(tree)
+    this.#uploads = new Uploads({
+      tree,
+      grid,
+      asker,
+      drawing,
+      tempo: this.#tempo,
+      commit,
+      failed,
+      idle: () => this.#wake(),
+    })
+    this.#linker = new Linker({ tree, listings, grid, asker, conflicts: this.#conflicts, commit })
+  }
+
+  /** Begins with what an earlier process left. */
+  start(inodes: readonly Inode[]): void {
+    this.#started = true
+    for (const inode of inodes) this.waits(inode)
+    this.sweep()
+    this.#wake()
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    if (this.#timer) clearTimeout(this.#timer)
+    if (this.#soon) clearImmediate(this.#soon)
+    this.#timer = this.#soon = null
+    for (const { done } of this.#flushes)
+      done.reject(new FsError('EIO', 'flush: nothing is published any more'))
+    this.#flushes.clear()
+    await this.#uploads.stop()
+    await Promise.allSettled([...this.#directories.values()].map(({ running }) => running))
+    await this.#sweeping
+  }
+
+  /** An inode's content, attributes or names are not on the grid as they are here. */
+  waits(inode: Inode): void {
+    if (inode.kind === 'directory') {
+      if (inode.cap === null) this.#new.add(inode)
+      this.#directory(inode.id).changedAt = Date.now()
+    } else if (!this.#uploads.waits(inode)) {
+      this.#directory(inode.parent).changedAt = Date.now()
+    }
+    this.#schedule()
+  }
+
+  /** Whoever wrote to a file has closed it: it is complete. */
+  closed(inode: Inode): void {
+    const upload = this.#uploads.of(inode)
+    if (!upload) return
+    upload.urgent = true
+    this.#wake()
+  }
+
+  /** Room is needed: what is complete enough to be read back is published now. */
+  press(): void {
+    for (const upload of this.#uploads.all) upload.urgent = true
+    this.#wake()
+  }
+
+  /** Whether room will come by itself. */
+  drains(): boolean {
+    if (this.#stopped || !this.#asker.reach.reachable) return false
+    for (const { attempts, inode } of this.#uploads.all)
+      if (attempts.error === null && !isLocalAlone(this.#tree, inode)) return true
+    return this.#staging.unused().length > 0
+  }
+
+  /** A directory was gone on the grid, and is made again because something waits in it. */
+  wasMadeAgain(dir: FileId, name: string, change: Change): void {
+    this.#conflicts.add(
+      dir,
+      name,
+      null,
+      'was removed on the grid, and changed here: it is made again',
+      change,
+    )
+    this.#directory(dir).changedAt = Date.now()
+    this.#schedule()
+  }
+
+  /** Lets go of the staging files that nothing needs any more. */
+  sweep(): void {
+    if (this.#stopped || this.#sweeping) return
+    const unused = this.#staging.unused()
+    if (unused.length === 0) return
+    this.#sweeping = this.#remove(unused)
+      .catch(this.#failed)
+      .finally(() => {
+        this.#sweeping = null
+      })
+  }
+
+  async #remove(unused: readonly Segment[]): Promise<void> {
+    await this.#tree.state.commit(
+      unused.filter(({ known }) => known).map(({ id }) => ['dropSegment', id] as const),
+    )
+    for (const segment of unused) await this.#staging.remove(segment)
+  }
+
+  /** Publishes what waits at or below an inode; returns when all that waited at the call is on the grid. */
+  async flush(id: FileId): Promise<void> {
+    if (this.#stopped) throw new FsError('EIO', 'flush: nothing is published any more')
+    const done = Promise.withResolvers<void>()
+    const flush: Flush = { awaited: [...this.#awaited(id)], done }
+    this.#flushes.add(flush)
+    this.#wake()
+    await done.promise
+  }
+
+  pending(): Pending {
+    const items: Omit<PendingItem, 'path'>[] = []
+    const where: (() => string | null)[] = []
+    let bytes = 0
+    const seen = new Set<Inode>()
+    const add = (item: Omit<PendingItem, 'path'>, path: () => string | null) => {
+      items.push(item)
+      where.push(path)
+      bytes += item.bytes
+    }
+    for (const upload of this.#uploads.all) {
+      const { inode } = upload
+      if (inode.edges === 0 || !inode.local || isLocalAlone(this.#tree, inode)) continue
+      seen.add(inode)
+      add(this.#uploadItem(upload), () => this.#tree.pathOf(inode))
+    }
+    for (const { folder, dir, intent, inode } of this.#intents()) {
+      if (inode && seen.has(inode)) continue
+      if (inode) seen.add(inode)
+      const { error, retryAt } = this.#directories.get(inode?.cap === null ? inode.id : folder.id)
+        ?.attempts ?? {
+        error: null,
+        retryAt: null,
+      }
+      const state = !inode ? 'removing' : linkable(inode) ? 'linking' : 'waiting'
+      const item = { state, bytes: 0, sent: 0, since: intent.since, error, retryAt } as const
+      add(item, () => {
+        const above = this.#tree.pathOf(dir)
+        return above === null ? null : `${above === '/' ? '' : above}/${intent.name}`
+      })
+    }
+    const oldest = items
+      .map((item, at) => ({ item, path: where[at]! }))
+      .sort((a, b) => a.item.since - b.item.since)
+    return {
+      files: items.length,
+      bytes,
+      oldest: oldest[0]?.item.since ?? null,
+      items: oldest.slice(0, MAX_ITEMS).map(({ item, path }) => ({ ...item, path: path() ?? '/…' })),
+    }
+  }
+
+  conflicts(): readonly Conflict[] {
+    const change = this.#conflicts.review()
+    if (change.ops.length > 0) this.#tree.commit(change).catch(this.#failed)
+    return this.#conflicts.list()
+  }
+
+  #uploadItem({ inode, attempts, stop, sent }: Upload): Omit<PendingItem, 'path'> {
+    const { draft, since } = inode.local!
+    const frozen = draft ? draft.generation : { cap: inode.cap }
+    const linking = frozen !== null && frozen.cap !== null
+    const state = linking ? 'linking' : stop ? 'uploading' : draft && !draft.isDurable ? 'open' : 'waiting'
+    const trouble = linking ? (this.#directories.get(inode.parent)?.attempts ?? attempts) : attempts
+    const { error, retryAt } = trouble
+    return { state, bytes: linking ? 0 : inode.size, sent, since, error, retryAt }
+  }
+
+  /** The intents that are to reach the grid, with their folders. */
+  *#intents(): Generator<{ folder: Folder; dir: Inode; key: string; intent: Intent; inode: Inode | null }> {
+    for (const folder of this.#tree.pending) {
+      const dir = this.#tree.nameless(folder.id)
+      if (!dir || dir.edges === 0) continue
+      for (const [key, intent] of folder.intents) {
+        const inode = intent.want === null ? null : this.#tree.inode(intent.want)
+        if (!inode || !isLocal(intent.name)) yield { folder, dir, key, intent, inode }
+      }
+    }
+  }
+
+  /** What has to come true until all that waits now at or below an inode is on the grid; it is hurried. */
+  *#awaited(id: FileId): Generator<() => boolean> {
+    const tree = this.#tree
+    for (const upload of this.#uploads.all) {
+      const { inode } = upload
+      if (!tree.isAtOrBelow(inode, id) || isLocalAlone(tree, inode)) continue
+      upload.urgent = true
+      const draft = inode.local?.draft
+      const { seq } = draft ?? { seq: 0 }
+      yield draft
+        ? () => inode.edges === 0 || inode.local?.draft !== draft || draft.published >= seq
+        : () => inode.edges === 0 || inode.cap !== null
+    }
+    const above = new Set(tree.above(id))
+    for (const { folder, dir, key, intent, inode } of this.#intents()) {
+      if (!tree.isAtOrBelow(dir, id) && !(inode && (inode.id === id || above.has(inode.id)))) continue
+      this.#directory(folder.id).urgent = true
+      if (inode?.kind === 'directory') this.#directory(inode.id).urgent = true
+      const { changes } = intent
+      yield () =>
+        folder.intents.get(key) !== intent || this.#linker.hasProved(intent, changes) || dir.edges === 0
+    }
+  }
+
+  #directory(id: FileId): Directory {
+    let directory = this.#directories.get(id)
+    if (!directory) {
+      directory = {
+        attempts: new Attempts(this.#tempo.delays),
+        changedAt: Date.now(),
+        urgent: false,
+        running: null,
+      }
+      this.#directories.set(id, directory)
+    }
+    return directory
+  }
+
+  /** Looks as soon as the present turn has ended. */
+  #wake(): void {
+    if (this.#stopped || !this.#started) return
+    this.#soon ??= setImmediate(() => {
+      this.#soon = null
+      this.#look()
+    })
+  }
+
+  #schedule(): void {
+    if (this.#stopped || !this.#started || this.#timer) return
+    this.#timer = setTimeout(() => {
+      this.#timer = null
+      this.#look()
+    }, this.#tempo.tick).unref()
+  }
+
+  #look(): void {
+    if (this.#stopped) return
+    try {
+      this.#step()
+    } catch (err) {
+      this.#failed(err) // what is here cannot be made sense of: better nothing than something wrong
+    }
+  }
+
+  /** Begins what has become due, and looks again as long as something waits. */
+  #step(): void {
+    const now = Date.now()
+    this.#uploads.step(now)
+    const seen = new Set<FileId>()
+    for (const folder of [...this.#tree.pending]) {
+      seen.add(folder.id)
+      this.#see(folder, now)
+    }
+    for (const dir of this.#new) {
+      if (dir.cap !== null || dir.edges === 0) this.#new.delete(dir)
+      else if (!seen.has(dir.id)) this.#see(this.#tree.folder(dir.id)!, now)
+      seen.add(dir.id)
+    }
+    for (const [id, { running }] of this.#directories)
+      if (!running && !seen.has(id)) this.#directories.delete(id)
+    this.#progress()
+    if (this.#uploads.size > 0 || this.#directories.size > 0) this.#schedule()
+  }
+
+  #see(folder: Folder, now: number): void {
+    const dir = this.#tree.nameless(folder.id)
+    if (!dir || dir.edges === 0) return
+    const directory = this.#directory(folder.id)
+    if (directory.running || !directory.attempts.isDue(now, this.#asker.reach)) return
+    const running = [...this.#directories.values()].filter(each => each.running).length
+    if (running >= EDITS) return
+    const plan = this.#linker.plan(folder, now)
+    if (dir.cap === null ? !this.#mayMake(directory, plan, now) : !this.#mayEdit(directory, plan, now)) return
+    const work =
+      dir.cap === null ? this.#linker.make(dir, folder, plan) : this.#linker.edit(dir, folder, plan)
+    directory.running = work
+      .then(
+        () => {
+          directory.attempts.succeeded()
+          directory.urgent = false
+        },
+        (err: unknown) => {
+          directory.attempts.failed(err)
+          this.#log.debug({ err }, 'a directory could not be published')
+        },
+      )
+      .finally(() => {
+        directory.running = null
+        this.sweep()
+        this.#wake()
+      })
+  }
+
+  #mayEdit(directory: Directory, plan: Plan, now: number): boolean {
+    if (plan.steps.length === 0) return false
+    const { linger, lingerRemovals, together } = this.#tempo
+    return this.#isTime(directory, plan, now, plan.leaves ? lingerRemovals : linger, together)
+  }
+
+  #mayMake(directory: Directory, plan: Plan, now: number): boolean {
+    const { linger, togetherNew } = this.#tempo
+    return this.#isTime(directory, plan, now, linger, togetherNew)
+  }
+
+  #isTime(
+    directory: Directory,
+    { unready, since }: Plan,
+    now: number,
+    linger: number,
+    together: number,
+  ): boolean {
+    if (Math.abs(now - since) >= together) return true
+    if (directory.urgent) return !unready.some(inode => this.#isHurried(inode))
+    return unready.length === 0 && Math.abs(now - directory.changedAt) >= linger
+  }
+
+  #isHurried(inode: Inode): boolean {
+    if (inode.kind === 'directory') return this.#directories.get(inode.id)?.urgent === true
+    const upload = this.#uploads.of(inode)
+    return upload !== undefined && (upload.urgent || upload.sealing || inode.local?.draft?.generation != null)
+  }
+
+  /** Tells those who wait for what has come true. */
+  #progress(): void {
+    for (const flush of this.#flushes) {
+      while (flush.awaited.length > 0 && flush.awaited.at(-1)!()) flush.awaited.pop()
+      if (flush.awaited.length > 0) continue
+      this.#flushes.delete(flush)
+      flush.done.resolve()
+    }
+  }
+}

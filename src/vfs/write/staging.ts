@@ -1,0 +1,384 @@
+// Where written bytes rest until the grid has them: files that only grow, in records of at
+// most 64 KiB, each sealed under that file's own key with its number as nonce. Nothing is
+// ever overwritten; a file goes when nothing leads into it any more, and a restarted server
+// starts new ones. What is appended is durable only after `sync`.
+
+import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { FsError } from '../../errors.ts'
+import type { Op } from '../state/schema.ts'
+import { seal, open as unseal } from '../state/seal.ts'
+import type { State } from '../state/state.ts'
+import type { Disk, DiskFile } from './disk.ts'
+
+/** Bytes of content in every record of a run but its last. */
+export const RECORD = 64 * 1024
+const TAG = 16
+/** Bytes that a whole record takes. */
+export const STRIDE = RECORD + TAG
+
+/** A staging file takes no more once it has grown to this. */
+const SEGMENT_MAX = 32 << 20
+
+/** Bytes that one turn of writing takes at most. */
+const TURN_MAX = 4 << 20
+
+/** Milliseconds for which the disk's free space is taken for known. */
+const SPACE_AGE = 500
+
+export type Segment = {
+  readonly id: number
+  readonly key: KeyObject
+  readonly sealedKey: Uint8Array
+  /** Bytes that have been written. */
+  size: number
+  synced: number
+  records: number
+  /** Extents that lead into it: those in memory, and those that only the database still has. */
+  users: number
+  /** Whether the database knows it. */
+  known: boolean
+  file: Promise<DiskFile> | null
+  syncing: Promise<void> | null
+  /** Why an fsync failed: a second one would say that all is well, and lie. */
+  failed: Error | null
+}
+
+/** Consecutive records: `plain` bytes from record number `record` at position `at`. */
+export type Run = {
+  readonly segment: Segment
+  readonly at: number
+  readonly record: number
+  readonly plain: number
+}
+
+type Append = { readonly data: Uint8Array; readonly done: PromiseWithResolvers<Run> }
+
+export type StagingOptions = {
+  readonly dir: string
+  readonly state: State
+  readonly disk: Disk
+  /** Bytes of staging files at most; by default a quarter of what is free, at most 20 GiB. */
+  readonly limit?: number | undefined
+}
+
+export class Staging {
+  readonly dir: string
+  readonly #disk: Disk
+  readonly #key: Buffer
+  readonly #segments = new Map<number, Segment>()
+  #current: Segment | null = null
+  #lastId = 0
+  #limit = 0
+  #queue: Append[] = []
+  #queued = 0
+  #writing = false
+  #space = { at: Number.NEGATIVE_INFINITY, free: 0, total: 0, since: 0 }
+  #asking: Promise<void> | null = null
+  readonly #freed = new Set<() => void>()
+
+  private constructor({ dir, state, disk }: StagingOptions) {
+    this.dir = dir
+    this.#disk = disk
+    this.#key = state.key('staging')
+  }
+
+  /** Opens what is there; a file that the database does not know holds only what nobody acknowledged. */
+  static async open(options: StagingOptions): Promise<Staging> {
+    const { dir, state, disk } = options
+    const staging = new Staging(options)
+    await mkdir(dir, { recursive: true, mode: 0o700 })
+    await disk.syncDir(join(dir, '..'))
+    for (const row of state.all('SELECT id, key FROM segment'))
+      staging.#adopt(Number(row['id']), row['key'] as Uint8Array)
+    for (const name of await disk.list(dir)) {
+      const id = Number(name)
+      if (!/^\d{1,15}$/.test(name)) continue
+      staging.#lastId = Math.max(staging.#lastId, id)
+      const segment = staging.#segments.get(id)
+      if (!segment) await disk.unlink(join(dir, name))
+      else segment.size = segment.synced = await disk.size(join(dir, name))
+    }
+    const { free } = await disk.space(dir)
+    staging.#limit = options.limit ?? Math.min(20 * 2 ** 30, Math.floor(free / 4) + staging.bytes)
+    return staging
+  }
+
+  /** Bytes on disk and on their way to it. */
+  get bytes(): number {
+    let sum = this.#queued
+    for (const { size } of this.#segments.values()) sum += size
+    return sum
+  }
+
+  get limit(): number {
+    return this.#limit
+  }
+
+  segment(id: number): Segment | undefined {
+    return this.#segments.get(id)
+  }
+
+  /**
+   * Whether `bytes` more fit: below the limit, and with room left on the disk for everything
+   * else that must be written for them.
+   */
+  async fits(bytes: number): Promise<boolean> {
+    if (this.bytes + bytes > this.#limit) return false
+    return this.#free(bytes)
+  }
+
+  /** Whether the disk has room for `bytes` and for what is left of its reserve. */
+  async #free(bytes: number): Promise<boolean> {
+    if (performance.now() - this.#space.at > SPACE_AGE) {
+      this.#asking ??= this.#disk
+        .space(this.dir)
+        .then(({ free, total }) => {
+          this.#space = { at: performance.now(), free, total, since: 0 }
+        })
+        .finally(() => {
+          this.#asking = null
+        })
+      await this.#asking
+    }
+    const { free, total, since } = this.#space
+    const reserve = Math.min(512 << 20, total * 0.02)
+    return free - since - bytes > reserve
+  }
+
+  /** Whether names and attributes can be written: they need little, and the reserve is for them. */
+  async hasReserve(): Promise<boolean> {
+    return (await this.#free(0)) || this.#space.free > Math.min(64 << 20, this.#space.total * 0.002)
+  }
+
+  /** Resolves when some staging file has gone, or after `ms`. */
+  whenFreed(ms: number): Promise<void> {
+    return new Promise(resolve => {
+      const done = () => {
+        clearTimeout(timer)
+        this.#freed.delete(done)
+        resolve()
+      }
+      const timer = setTimeout(done, ms)
+      this.#freed.add(done)
+    })
+  }
+
+  /** Appends at most what one segment holds. In the order of the calls; ENOSPC when the disk is full. */
+  append(data: Uint8Array): Promise<Run> {
+    const done = Promise.withResolvers<Run>()
+    this.#queue.push({ data, done })
+    this.#queued += data.length
+    if (!this.#writing) void this.#write()
+    return done.promise
+  }
+
+  /** Makes durable what has been written to these segments, and their names. */
+  async sync(segments: Iterable<Segment>): Promise<void> {
+    await Promise.all([...segments].map(segment => this.#sync(segment)))
+  }
+
+  /** What the database must be told so that these segments can be opened again. */
+  *announce(segments: Iterable<Segment>): Generator<Op> {
+    for (const segment of segments) {
+      if (segment.known) continue
+      segment.known = true
+      yield ['addSegment', segment.id, segment.sealedKey]
+    }
+  }
+
+  /** Bytes `from` to `to` of a run. Throws EIO for a record that is damaged. */
+  async read({ segment, at, record, plain }: Run, from: number, to: number): Promise<Buffer[]> {
+    const first = Math.floor(from / RECORD)
+    const last = Math.floor((to - 1) / RECORD)
+    const start = at + first * STRIDE
+    const end = last === Math.floor((plain - 1) / RECORD) ? at + sealedSize(plain) : at + (last + 1) * STRIDE
+    const sealed = Buffer.allocUnsafe(end - start)
+    const file = await this.#file(segment)
+    if ((await file.read(sealed, start)) < sealed.length) throw damaged(segment)
+    const pieces: Buffer[] = []
+    for (let i = first, pos = 0; i <= last; i++, pos += STRIDE) {
+      const size = Math.min(RECORD, plain - i * RECORD)
+      const decipher = createDecipheriv('aes-256-gcm', segment.key, nonce(record + i))
+      decipher.setAuthTag(sealed.subarray(pos + size, pos + size + TAG))
+      const bytes = decipher.update(sealed.subarray(pos, pos + size))
+      try {
+        decipher.final()
+      } catch {
+        throw damaged(segment)
+      }
+      pieces.push(
+        bytes.subarray(i === first ? from - first * RECORD : 0, i === last ? to - last * RECORD : size),
+      )
+    }
+    return pieces
+  }
+
+  /** The segments that nothing leads into. */
+  unused(): Segment[] {
+    return [...this.#segments.values()].filter(segment => segment.users === 0 && segment !== this.#current)
+  }
+
+  /** Takes a segment's file away, which the database no longer knows. */
+  async remove(segment: Segment): Promise<void> {
+    this.#segments.delete(segment.id)
+    this.#space.at = Number.NEGATIVE_INFINITY
+    const file = await segment.file?.catch(() => null)
+    await file?.close()
+    await this.#disk.unlink(join(this.dir, String(segment.id))).catch((err: NodeJS.ErrnoException) => {
+      if (err.code !== 'ENOENT') throw err
+    })
+    for (const wake of [...this.#freed]) wake()
+  }
+
+  async close(): Promise<void> {
+    while (this.#writing) await new Promise(setImmediate)
+    for (const segment of this.#segments.values()) {
+      const file = await segment.file?.catch(() => null)
+      await file?.close().catch(() => {})
+      segment.file = null
+    }
+  }
+
+  #adopt(id: number, sealedKey: Uint8Array): void {
+    const key = unseal(this.#key, sealedKey, `segment ${id}`)
+    if (!key) throw new FsError('EIO', 'the key of a staging file does not open: the state is damaged')
+    this.#lastId = Math.max(this.#lastId, id)
+    this.#segments.set(id, {
+      id,
+      key: createSecretKey(key),
+      sealedKey,
+      size: 0,
+      synced: 0,
+      records: 0,
+      users: 0,
+      known: true,
+      file: null,
+      syncing: null,
+      failed: null,
+    })
+  }
+
+  async #begin(): Promise<Segment> {
+    const id = ++this.#lastId
+    const key = randomBytes(32)
+    const file = await this.#disk.open(join(this.dir, String(id)), 'new')
+    await this.#disk.syncDir(this.dir)
+    const segment: Segment = {
+      id,
+      key: createSecretKey(key),
+      sealedKey: seal(this.#key, key, `segment ${id}`),
+      size: 0,
+      synced: 0,
+      records: 0,
+      users: 0,
+      known: false,
+      file: Promise.resolve(file),
+      syncing: null,
+      failed: null,
+    }
+    this.#segments.set(id, segment)
+    return segment
+  }
+
+  async #write(): Promise<void> {
+    this.#writing = true
+    while (this.#queue.length > 0) {
+      const turn: Append[] = []
+      for (let bytes = 0; this.#queue.length > 0 && bytes < TURN_MAX; ) {
+        const next = this.#queue.shift()!
+        turn.push(next)
+        bytes += next.data.length
+      }
+      try {
+        await this.#writeTurn(turn)
+      } catch (err) {
+        this.#current = null // what lies at its end now is nobody's
+        for (const { done } of turn) done.reject(asFsError(err))
+      }
+      for (const { data } of turn) this.#queued -= data.length
+    }
+    this.#writing = false
+  }
+
+  async #writeTurn(turn: readonly Append[]): Promise<void> {
+    const segment = (this.#current ??= await this.#begin())
+    const parts: Uint8Array[] = []
+    const runs: Run[] = []
+    let { size, records } = segment
+    const at = size
+    for (const { data } of turn) {
+      runs.push({ segment, at: size, record: records, plain: data.length })
+      for (let from = 0; from < data.length; from += RECORD) {
+        const cipher = createCipheriv('aes-256-gcm', segment.key, nonce(records++))
+        parts.push(cipher.update(data.subarray(from, from + RECORD)))
+        cipher.final()
+        parts.push(cipher.getAuthTag())
+      }
+      size += sealedSize(data.length)
+    }
+    segment.records = records // a nonce is never used again, whatever becomes of the writing
+    await (await segment.file!).write(parts, at)
+    segment.size = size
+    this.#space.since += size - at
+    for (const [i, { done }] of turn.entries()) {
+      segment.users++ // until whoever asked has made an extent of it
+      done.resolve(runs[i]!)
+    }
+    if (segment.size >= SEGMENT_MAX) {
+      this.#current = null
+      this.#sync(segment).catch(() => {}) // whoever needs it durable hears of it then
+    }
+  }
+
+  /** One fsync at a time; what was written before the call is durable after it. */
+  async #sync(segment: Segment): Promise<void> {
+    while (segment.syncing) await segment.syncing
+    if (segment.failed) throw segment.failed
+    if (segment.synced >= segment.size) return
+    const { size } = segment
+    segment.syncing = this.#file(segment)
+      .then(file => file.sync())
+      .then(
+        () => {
+          segment.synced = Math.max(segment.synced, size)
+        },
+        (err: Error) => {
+          segment.failed = err
+        },
+      )
+      .finally(() => {
+        segment.syncing = null
+      })
+    await segment.syncing
+    if (segment.failed) throw segment.failed
+  }
+
+  #file(segment: Segment): Promise<DiskFile> {
+    segment.file ??= this.#disk.open(join(this.dir, String(segment.id)), 'read').catch((err: unknown) => {
+      segment.file = null
+      throw err
+    })
+    return segment.file
+  }
+}
+
+/** What `plain` bytes take. */
+export const sealedSize = (plain: number): number => plain + Math.ceil(plain / RECORD) * TAG
+
+function nonce(record: number): Buffer {
+  const bytes = Buffer.alloc(12)
+  bytes.writeUIntBE(record, 6, 6)
+  return bytes
+}
+
+const damaged = ({ id }: Segment): FsError =>
+  new FsError('EIO', `staging file ${id} is damaged: bytes that were written are lost`)
+
+function asFsError(err: unknown): unknown {
+  const code = (err as NodeJS.ErrnoException).code
+  if (code === 'ENOSPC' || code === 'EDQUOT')
+    return new FsError('ENOSPC', 'write: this disk is full', { cause: err })
+  return new FsError('EIO', 'write: this disk cannot be written', { cause: err })
+}

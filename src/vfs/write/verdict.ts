@@ -1,0 +1,184 @@
+// What became of an edit, and what it means for the names that were in it: settled by proof, sent again, or
+// given up for what the grid has, with our side beside it.
+
+import type { Cap } from '../../tahoe/cap.ts'
+import type { Child, Listing } from '../../tahoe/grid.ts'
+import { nameKey } from '../names.ts'
+import type { Folder, Intent } from '../tree/folder.ts'
+import { type Inode, stamp } from '../tree/inode.ts'
+import type { Change, Tree } from '../tree/tree.ts'
+import { type Conflicts, copyName } from './conflicts.ts'
+import type { Draft } from './draft.ts'
+
+/** One intent as it is about to be published. */
+export type Step = {
+  readonly intent: Intent
+  readonly changes: number
+  /** What it is to lead to; null: nothing. */
+  readonly inode: Inode | null
+  readonly child: Child | null
+  /** The change of the content, and the count of changes of attributes, that are in it. */
+  readonly seq: number | null
+  readonly attrs: number
+}
+
+/** What one edit's outcomes mean for a folder. */
+export class Verdict {
+  readonly settled = new Map<string, Intent>()
+  readonly released = new Set<string>()
+  /** Drafts that are to be written down as they are now. */
+  readonly drafts: Draft[] = []
+  readonly #tree: Tree
+  readonly #conflicts: Conflicts
+  readonly #dir: Inode
+  readonly #folder: Folder
+  readonly #listing: Listing
+  readonly #change: Change
+
+  constructor(
+    tree: Tree,
+    conflicts: Conflicts,
+    dir: Inode,
+    folder: Folder,
+    listing: Listing,
+    change: Change,
+  ) {
+    this.#tree = tree
+    this.#conflicts = conflicts
+    this.#dir = dir
+    this.#folder = folder
+    this.#listing = listing
+    this.#change = change
+  }
+
+  done(step: Step): void {
+    const { intent, inode, child, seq } = step
+    const found = this.#listing.children.get(intent.real)
+    const isThere = child ? found?.cap.same(child.cap) : found === undefined
+    if (!isThere) {
+      this.#expects(intent, child?.cap ?? null, inode) // somebody was there after us
+      return
+    }
+    const draft = inode?.local?.draft
+    if (draft && seq !== null && draft.generation?.seq === seq) {
+      draft.rebase(child!.cap)
+      if (inode!.edges === 1) inode!.local!.sent = []
+      this.drafts.push(draft)
+    }
+    if (this.#isNewest(step)) {
+      this.settled.set(intent.real, intent)
+      if (inode) this.#rests(inode)
+      else this.#left(intent)
+    } else this.#expects(intent, child?.cap ?? null, inode)
+  }
+
+  refused(step: Step, found: Cap | null): void {
+    const { intent, inode } = step
+    if (found && intent.expect?.same(found)) return // it waits for another, which was refused itself
+    const ours = found !== null && (mayBe(intent, found) || (inode !== null && isOf(inode, found)))
+    if (ours) this.#expects(intent, found, inode)
+    else if (has(this.#folder, intent)) this.#clash(step, found)
+  }
+
+  /** Both sides changed a name. */
+  #clash({ intent, inode }: Step, found: Cap | null): void {
+    const { name } = intent
+    if (!found) {
+      // A removal that finds nothing is done, so this is a name that comes.
+      this.#expects(intent, null, null)
+      this.#tell(name, null, 'was removed on the grid, and changed here: it is made again')
+    } else if (!inode) {
+      this.#release(intent)
+      this.#tell(name, null, 'was removed here, and changed on the grid: it is back')
+    } else if (intent.expect && inode.cap?.same(intent.expect) && !inode.local?.draft) {
+      // Nothing but attributes changed here: the content of the other side is worth more.
+      this.#tree.settle(this.#folder, intent, this.#change)
+      this.#rests(inode)
+    } else {
+      const copy = copyName(name, this.#folder, this.#listing.children)
+      this.#release(intent)
+      this.#tree.intend(this.#folder, copy, inode.id, this.#change)
+      inode.key = nameKey(copy)
+      stamp(inode)
+      this.#tell(name, copy, 'was changed here and on the grid: what was changed here is in the copy')
+    }
+  }
+
+  /** Something new is in a directory that was removed here. */
+  filled(intent: Intent): void {
+    if (!has(this.#folder, intent) || intent.want !== null) return
+    this.#release(intent)
+    this.#tell(intent.name, null, 'was removed here, and something was put into it on the grid: it is back')
+  }
+
+  /** Whether nothing has changed since the step was made. */
+  #isNewest({ intent, changes, inode, attrs }: Step): boolean {
+    if (!has(this.#folder, intent) || intent.changes !== changes) return false
+    const local = inode?.local
+    if (!local) return true
+    return local.changes === attrs && (!local.draft || (local.draft.isPublished && local.draft.isDurable))
+  }
+
+  /** What the grid has under a name is known, and is not what it is to be. */
+  #expects(intent: Intent, cap: Cap | null, inode: Inode | null): void {
+    intent.expect = cap
+    intent.was = inode?.id ?? (cap === null ? null : intent.was)
+    intent.sent = []
+    if (!has(this.#folder, intent)) return
+    if (intent.want === null && cap === null) this.#tree.settle(this.#folder, intent, this.#change)
+    else this.#change.ops.push(this.#tree.intentRow(this.#folder.id, intent))
+  }
+
+  /** The name is shown as the grid has it. */
+  #release(intent: Intent): void {
+    this.#tree.settle(this.#folder, intent, this.#change)
+    this.released.add(intent.real)
+  }
+
+  /** The grid knows as much of an inode as this machine, once no other of its names waits. */
+  #rests(inode: Inode): void {
+    const { local } = inode
+    if (!local) return
+    for (const { folder, key } of this.#tree.namesOf(inode)) {
+      const other = folder.intents.get(key)
+      if (other?.want === inode.id && !(folder === this.#folder && this.settled.get(other.real) === other))
+        return
+    }
+    const { ops, after } = this.#change
+    inode.local = null
+    ops.push(['dropLocal', inode.id])
+    const { draft } = local
+    if (!draft) return
+    draft.dead = true
+    ops.push(['dropExtents', inode.id])
+    after.push(() => draft.dispose())
+  }
+
+  /** A name is gone, and with a directory all that waited in it. */
+  #left({ was }: Intent): void {
+    const inode = was === null || was === 0n ? undefined : this.#tree.nameless(was)
+    if (inode?.kind !== 'directory' || inode.edges > 0) return
+    const folder = this.#tree.folder(inode.id)
+    if (!folder) return
+    for (const intent of [...folder.intents.values()]) {
+      this.#tree.settle(folder, intent, this.#change)
+      this.#left(intent)
+    }
+  }
+
+  #tell(name: string, copy: string | null, what: string): void {
+    this.#conflicts.add(this.#dir.id, name, copy, what, this.#change)
+  }
+}
+
+/** Whether a folder has an intent still. */
+export const has = (folder: Folder, intent: Intent): boolean =>
+  folder.intents.get(nameKey(intent.name)) === intent
+
+/** Whether what was found under a name is what was there before, or what we sent. */
+export const mayBe = ({ expect, sent }: Intent, found: Cap): boolean =>
+  (expect?.same(found) ?? false) || sent.some(cap => cap?.same(found) ?? false)
+
+/** Whether a cap is one that we have linked for an inode. */
+const isOf = ({ cap, local }: Inode, found: Cap): boolean =>
+  (cap?.same(found) ?? false) || (local?.sent.some(each => each.same(found)) ?? false)
