@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander'
 import { FsError } from '../errors.ts'
 import { doctor } from './commands/doctor.ts'
 import { exportPath } from './commands/export.ts'
+import { flush } from './commands/flush.ts'
 import { daemon, mount } from './commands/mount.ts'
 import { serve } from './commands/serve.ts'
 import { status } from './commands/status.ts'
@@ -19,6 +20,7 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 process.umask(0o077) // what we make is ours alone
 process.stdout.on('error', (err: NodeJS.ErrnoException) => {
   if (err.code === 'EPIPE') process.exit(0) // `status --watch | head`: whoever read has read enough
+  if (err.code === 'EIO') return // the terminal has gone; what is mounted must still be unmounted
   throw err
 })
 
@@ -33,10 +35,10 @@ const program = new Command('tahoe-nfs')
   .addHelpText(
     'after',
     `
-Exit codes: 0 done, 1 failed, 2 used wrongly.
-Limitations of this version: mounts are read-only; the grid is a running Tahoe-LAFS node.`,
+Exit codes: 0 done, 1 failed, 2 used wrongly, 3 done, but what waits for the grid is kept for the next start.
+Limitations of this version: the grid is a running Tahoe-LAFS node; files that are mutable on the grid can only be read.`,
   )
-for (const add of [mount, umount, serve, status, doctor, exportPath, daemon]) add(program)
+for (const add of [mount, umount, serve, status, flush, doctor, exportPath, daemon]) add(program)
 
 try {
   await program.parseAsync()

@@ -67,13 +67,26 @@ export async function mayMount(
     throw new Wrong(`the mount point ${mountpoint} is not a directory; name an empty one`)
 }
 
-/** Mounts, or takes over the mount that a server before us left behind. */
-export async function attach(running: Running, mountpoint: string): Promise<'mounted' | 'taken over'> {
+export type Attached = {
+  readonly how: 'mounted' | 'taken over'
+  readonly readOnly: boolean
+  readonly warning: string
+}
+
+/** Mounts, or takes over the mount that a server before us left behind, as that one mounted it. */
+export async function attach(running: Running, mountpoint: string): Promise<Attached> {
+  const ours = running.status().readOnly
   const mounted = await mountAt(mountpoint)
-  if (mounted && mounted.port === running.port) return 'taken over'
+  if (mounted && mounted.port === running.port) {
+    const warning =
+      mounted.readOnly && !ours
+        ? `${mountpoint} was mounted read-only before: unmount it and mount it again to change anything`
+        : ''
+    return { how: 'taken over', readOnly: ours || mounted.readOnly, warning }
+  }
   const where = [running.host, String(running.port), running.exportPath(), mountpoint]
-  await mountScript('mount', ...readOnly(running), ...where)
-  return 'mounted'
+  const warning = await mountScript('mount', ...readOnly(running), ...where)
+  return { how: 'mounted', readOnly: ours, warning }
 }
 
 /** What to type to mount it; on Linux that takes root. */

@@ -16,6 +16,9 @@ export type Mount = {
   readonly type: string
   /** The port of this machine that an NFS mount points at; null for all others. */
   readonly port: number | null
+  /** What of the served tree is mounted there: `/`, or a directory below it. */
+  readonly path: string
+  readonly readOnly: boolean
 }
 
 export async function mounts(): Promise<Mount[]> {
@@ -30,16 +33,24 @@ export async function mounts(): Promise<Mount[]> {
   return parseMountList(stdout, ports)
 }
 
-/** proc(5): ID parent major:minor root mountpoint options [tags] - type source superoptions */
+/** proc(5): ID parent major:minor root mountpoint options [tags] - type source superoptions; nfs names the path in its source */
 export const parseMountinfo = (text: string): Mount[] =>
   text.split('\n').flatMap(line => {
     const [before, after] = line.split(' - ', 2)
-    const mountpoint = before?.split(' ')[4]
-    const [type, , options = ''] = after?.split(' ') ?? []
+    const [, , , , mountpoint, flags = ''] = before?.split(' ') ?? []
+    const [type, source = '', options = ''] = after?.split(' ') ?? []
     if (!mountpoint || !type) return []
     const here = /(?:^|,)addr=(?:127\.[\d.]+|::1)(?:,|$)/.test(options)
     const port = type.startsWith('nfs') && here ? /(?:^|,)port=(\d+)/.exec(options)?.[1] : undefined
-    return [{ mountpoint: plain(mountpoint), type, port: port === undefined ? null : Number(port) }]
+    return [
+      {
+        mountpoint: plain(mountpoint),
+        type,
+        port: port === undefined ? null : Number(port),
+        path: port === undefined ? '/' : plain(/:(\/.*)$/.exec(source)?.[1] ?? '/'),
+        readOnly: [...flags.split(','), ...options.split(',')].includes('ro'),
+      },
+    ]
   })
 
 /** Blanks and backslashes stand as three octal digits there. */
@@ -49,9 +60,11 @@ const plain = (path: string): string =>
 /** The list that `mount` prints on macOS: SOURCE on MOUNTPOINT (TYPE, options…) */
 export const parseMountList = (text: string, ports: ReadonlyMap<string, number>): Mount[] =>
   text.split('\n').flatMap(line => {
-    const [, mountpoint, type] = /^.*? on (\/.*) \((\w+)[^()]*\)$/.exec(line) ?? []
+    const [, mountpoint, type, flags = ''] = /^.*? on (\/.*) \((\w+)([^()]*)\)$/.exec(line) ?? []
     if (!mountpoint || !type) return []
-    return [{ mountpoint, type, port: type === 'nfs' ? (ports.get(mountpoint) ?? null) : null }]
+    const port = type === 'nfs' ? (ports.get(mountpoint) ?? null) : null
+    // The path is a token there, which stands for the whole tree.
+    return [{ mountpoint, type, port, path: '/', readOnly: flags.split(', ').includes('read-only') }]
   })
 
 /** The ports that macOS's `nfsstat -m` tells: MOUNTPOINT from HOST:EXPORT, and below it the options. */
@@ -71,13 +84,15 @@ export function parseNfsstat(text: string): Map<string, number> {
 export const mountAt = async (path: string): Promise<Mount | undefined> =>
   (await mounts()).findLast(each => each.mountpoint === path)
 
-/** Runs the script; its one line of complaint becomes ours. */
+/** Runs the script, and gives what it warns of. Its one line of complaint becomes ours. */
 export async function mountScript(...args: string[]): Promise<string> {
   try {
-    const { stdout } = await run('sh', [script, ...args])
-    return stdout.trim()
+    const { stderr } = await run('sh', [script, ...args])
+    return said(stderr)
   } catch (err) {
     const { stderr = '', message } = err as { stderr?: string; message: string }
-    throw new Wrong(stderr.trim().replace(/^mount-nfs\.sh: /, '') || message)
+    throw new Wrong(said(stderr) || message)
   }
 }
+
+const said = (stderr: string): string => stderr.trim().replace(/^mount-nfs\.sh: /, '')

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import { askControl } from '../control/client.ts'
 import type { Cap } from '../tahoe/cap.ts'
 import { callerHome, ownHome, sudoUid } from './caller.ts'
+import type { Clash, Waiting } from './waiting.ts'
 import { Wrong } from './wrong.ts'
 
 const home = (variable: string, fallback: string): string => {
@@ -70,7 +71,10 @@ export type Status = {
   readonly state: string
   readonly readOnly: boolean
   readonly cache: { readonly bytes: number; readonly limit: number }
-  readonly pending: { readonly files: number; readonly bytes: number; readonly oldest: string | null }
+  /** What the grid does not have yet. */
+  readonly pending: Waiting
+  /** What was changed here and on the grid at once. */
+  readonly conflicts: readonly Clash[]
   readonly errors: readonly string[]
   readonly calls: number
   readonly memory: number

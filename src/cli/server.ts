@@ -3,9 +3,10 @@
 
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { MAX_SOCKET_PATH, serveControl } from '../control/server.ts'
-import { FsError } from '../errors.ts'
+import { type Code, codeOf, FsError } from '../errors.ts'
 import { MountTokens } from '../nfs/mount-tokens.ts'
 import { serve } from '../nfs/server.ts'
 import { parseCap } from '../tahoe/cap.ts'
@@ -14,19 +15,24 @@ import { Tahoefs } from '../vfs/tahoefs.ts'
 import { beforeMaking, exists } from './made.ts'
 import { at, controlSocket, leaveNote, type Status } from './places.ts'
 import { listener } from './port.ts'
+import { withoutCaps } from './secrets.ts'
 import type { Settings } from './settings.ts'
+import { clashOf, waitingOf } from './waiting.ts'
+import { withoutCode } from './words.ts'
 import { Wrong } from './wrong.ts'
 
 export type Running = {
   readonly host: string
   readonly port: number
-  /** What a user should hear besides: the node does not answer. */
-  readonly warning: string | null
+  /** What a user should hear besides: the node does not answer, or nothing may change. */
+  readonly warnings: readonly string[]
   /** Whether the export path is good for one mount only. */
   readonly tokens: boolean
   /** What to mount: `/`, or with tokens a path that is good once, for thirty seconds. */
   exportPath(): string
   status(): Status
+  /** Publishes what waits, and resolves when it is on the grid or the signal has ended the wait. */
+  publish(signal: AbortSignal): Promise<void>
   /** Resolves when the end was asked for over the control socket. */
   readonly stopped: Promise<void>
   close(): Promise<void>
@@ -45,6 +51,12 @@ export type Start = {
 
 /** Lines of what does not come that `status` shows. */
 const MAX_ERRORS = 20
+
+/** Milliseconds in which a path that cannot be published is known to be one. */
+const HEARD = 250
+
+/** What is said of a path that leads to nothing. */
+const nowhere = new Set<Code>(['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ESTALE'])
 
 /** Milliseconds that the node may take to answer, and the root to be listed. */
 const PATIENCE = 30_000
@@ -100,16 +112,17 @@ async function open(
     )
   const vfs = await Tahoefs.open({ ...settings, root: parseCap(settings.root), grid, log })
   undo.push(() => vfs.close())
-  let warning: string | null = null
-  if (!health.reachable) {
-    warning = `the grid cannot be reached (${health.detail}); what is known here is served meanwhile`
-    log.warn({}, warning)
-  } else if (isNew) {
+  const warnings: string[] = []
+  const { trouble } = vfs.status()
+  if (trouble !== null) warnings.push(trouble)
+  if (!health.reachable)
+    warnings.push(`the grid cannot be reached (${health.detail}); what is known here is served meanwhile`)
+  for (const warning of warnings) log.warn({}, warning)
+  if (isNew && health.reachable)
     await vfs.list(vfs.root, 0n, { signal: patience() }).catch((err: unknown) => {
       const why = vfs.status().reach.lastError || (err as Error).message
       throw new Wrong(`the root directory cannot be read: ${why.replace(/^\w+: (list [^:]*: )?/, '')}`)
     })
-  }
   const server = await listener(stateDir, settings.listen)
   const end = new AbortController()
   const tokens = settings.tokens ? new MountTokens() : undefined
@@ -123,28 +136,49 @@ async function open(
   const stopped = Promise.withResolvers<void>()
   const exportPath = () => tokens?.issue() ?? '/'
   const status = (): Status => {
-    const { cache, reach } = vfs.status()
+    const { cache, reach, pending, conflicts, trouble } = vfs.status()
     const { reachable, lastError, troubles } = reach
     return {
       pid: process.pid,
       frontend: 'nfs',
       mountpoint,
       address: host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`,
-      grid: { kind: 'gateway', url, reachable, since: new Date(reach.since).toISOString(), lastError },
+      grid: {
+        kind: 'gateway',
+        url,
+        reachable,
+        since: new Date(reach.since).toISOString(),
+        lastError: withoutCaps(lastError),
+      },
       state: stateDir,
       readOnly: vfs.readOnly,
       cache,
-      pending: { files: 0, bytes: 0, oldest: null },
-      errors: troubles.slice(0, MAX_ERRORS),
+      pending: waitingOf(pending),
+      conflicts: conflicts.map(clashOf),
+      errors: [...(trouble === null ? [] : [trouble]), ...troubles].slice(0, MAX_ERRORS).map(withoutCaps),
       calls: callsIn(nfs.stats().calls),
       memory: process.memoryUsage.rss(),
     }
   }
-  const routes = { status, exportPath, stop: () => stopped.resolve() }
+  const publishAt = (path: string | null, signal?: AbortSignal) =>
+    vfs.flush(path, { signal }).catch((err: unknown) => {
+      const { trouble } = vfs.status()
+      if (trouble !== null) throw new FsError('EIO', `nothing can be published: ${trouble}`)
+      throw nowhere.has(codeOf(err)) ? new FsError('ENOENT', `nothing is at ${path} in what is served`) : err
+    })
+  const flush = async (path: string | null, wait: boolean, signal: AbortSignal) => {
+    await (wait ? publishAt(path, signal) : Promise.race([publishAt(path), sleep(HEARD)]))
+    return status()
+  }
+  const publish = (signal: AbortSignal) =>
+    publishAt(null, signal).catch((err: Error) => {
+      if (!signal.aborted) log.error({ error: withoutCode(err.message) }, 'what waits is not published')
+    })
+  const routes = { status, exportPath, flush, stop: () => stopped.resolve() }
   undo.push(await serveControl(controlSocket(stateDir), routes))
   undo.push(await leaveNote({ pid: process.pid, stateDir, mountpoint }))
   if (signal.aborted) throw new Wrong('ended before it served')
-  const running = { host, port, warning, tokens: settings.tokens, exportPath, status }
+  const running = { host, port, warnings, tokens: settings.tokens, exportPath, status, publish }
   return { ...running, stopped: stopped.promise, close }
 }
 

@@ -23,6 +23,7 @@ export type Options = {
   cacheSize?: string
   dirTtl: string
   readOnly?: true
+  fsync: 'local' | 'grid'
   uid?: string
   gid?: string
   logLevel: string
@@ -40,6 +41,10 @@ export type Settings = {
   readonly ttl: number
   readonly listen: Address | null
   readonly owner: { readonly uid: number; readonly gid: number }
+  /** Whether changes are refused, whatever the root cap allows. */
+  readonly readOnly: boolean
+  /** What an fsync waits for. */
+  readonly fsync: 'local' | 'grid'
   /** Whether the export path is a token: where the system does not tell whose connection it is. */
   readonly tokens: boolean
   readonly logLevel: string
@@ -59,11 +64,14 @@ export const withOptions = (command: Command): Command =>
     .option('--root-file <FILE>', 'the same, its cap in a file; - for standard input')
     .addOption(new Option('--frontend <KIND>', 'how it is mounted').choices(['auto', 'nfs']).default('auto'))
     .option('--listen <HOST:PORT>', 'where to listen, on loopback (default: a free port, kept for this root)')
-    .option('--state <DIR>', 'ids, names and listings, encrypted (default: in $XDG_STATE_HOME/tahoe-nfs)')
+    .option(
+      '--state <DIR>',
+      'ids, names, listings and what waits for the grid, encrypted (default: in $XDG_STATE_HOME/tahoe-nfs)',
+    )
     .addOption(
       new Option(
         '--cache <POLICY>',
-        'timed: directories are fresh for --dir-ttl; load-once: read once; off: nothing is kept',
+        'timed: directories are fresh for --dir-ttl; load-once: read once; off: nothing that is read is kept',
       )
         .choices(['off', 'load-once', 'timed'])
         .default('timed'),
@@ -74,7 +82,15 @@ export const withOptions = (command: Command): Command =>
       'bytes of file content to keep, as 500M or 10G (default: a tenth of the disk, at most 10G)',
     )
     .option('--dir-ttl <SECONDS>', 'how long a listing is fresh', '20')
-    .option('--read-only', 'refuse changes (this version always does)')
+    .option('--read-only', 'refuse changes, also where the root cap allows them')
+    .addOption(
+      new Option(
+        '--fsync <WHERE>',
+        'when fsync returns. local: once it is durable here; grid: once it is on the grid',
+      )
+        .choices(['local', 'grid'])
+        .default('local'),
+    )
     .option('--uid <UID>', 'whose files they are (default: yours; under sudo, the one who called it)')
     .option('--gid <GID>', 'their group')
     .addOption(
@@ -105,6 +121,8 @@ export async function settle(options: Options): Promise<Settings> {
     ttl,
     listen,
     owner,
+    readOnly: options.readOnly === true,
+    fsync: options.fsync,
     tokens: process.platform !== 'linux',
     logLevel: options.logLevel,
   }

@@ -3,6 +3,8 @@
 
 export const FAILED = 1
 export const USED_WRONGLY = 2
+/** Done, but not everything is on the grid. */
+export const BACKLOG_KEPT = 3
 
 export class Wrong extends Error {
   readonly exitCode: number

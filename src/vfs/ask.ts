@@ -69,14 +69,16 @@ export class Asker {
     return asking
   }
 
-  /** One try, whose outcome is noted in `reach` under its `key`. */
-  async once<T>(key: string, question: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  /** One try, whose outcome is noted in `reach` under its `key`, unless `stop` ended it. */
+  async once<T>(key: string, question: (signal: AbortSignal) => Promise<T>, stop?: AbortSignal): Promise<T> {
+    const closing = this.#closing.signal
+    const signal = stop ? AbortSignal.any([closing, stop]) : closing
     try {
-      const answer = await question(this.#closing.signal)
+      const answer = await question(signal)
       this.#answered(key)
       return answer
     } catch (err) {
-      if (!this.#closing.signal.aborted) this.#noteFailure(key, err)
+      if (!signal.aborted) this.#noteFailure(key, err)
       throw err
     }
   }

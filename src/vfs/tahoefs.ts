@@ -107,7 +107,6 @@ export class Tahoefs implements V.Vfs {
     options: TahoefsOptions,
     state: State,
     asker: Asker,
-    tree: Tree,
     cache: BlockCache,
     staging: Staging,
   ) {
@@ -119,6 +118,7 @@ export class Tahoefs implements V.Vfs {
     this.#fsync = options.fsync ?? 'local'
     this.#state = state
     this.#asker = asker
+    const tree = new Tree(state, root, { failed: err => this.#broken(err) })
     this.#tree = tree
     this.#cache = cache
     this.#staging = staging
@@ -159,12 +159,11 @@ export class Tahoefs implements V.Vfs {
     try {
       const cache = await BlockCache.open({ dir: cacheDir, key: state.key('cache'), limit: cacheSize, log })
       const asker = new Asker(log, options.patience)
-      const tree = new Tree(state, root)
-      await tree.start(root)
       const dir = join(stateDir, 'staging')
       const staging = await Staging.open({ dir, state, disk, limit: options.stagingSize })
-      const { inodes, lost } = restore(tree, state, staging)
-      const fs = new Tahoefs(options, state, asker, tree, cache, staging)
+      const fs = new Tahoefs(options, state, asker, cache, staging)
+      await fs.#tree.start(root)
+      const { inodes, lost } = restore(fs.#tree, state, staging)
       if (lost === null) fs.#publisher.start(inodes)
       else fs.#stop(lost)
       return fs
@@ -293,7 +292,7 @@ export class Tahoefs implements V.Vfs {
     this.#publisher.waits(inode)
     const after = this.#attr(inode)
     // What follows in the database needs it to come first, and waits for it by that.
-    if (change.ops.length > 0) this.#durable(change).catch(() => {})
+    if (change.ops.length > 0) this.#tree.commit(change).catch(() => {})
     if (stable) await this.#synced(inode, call?.signal)
     return { before, after, count: data.length, stable }
   }
@@ -323,7 +322,7 @@ export class Tahoefs implements V.Vfs {
       const change = new Change()
       const result = this.#changes.setattr(inode, wanted, change)
       change.ops.push(...kept(result))
-      await this.#durable(change)
+      await this.#tree.commit(change)
       const draft = inode.local?.draft
       if (wanted.size !== undefined && draft && !draft.dead) await this.#commit(draft)
       return result
@@ -414,8 +413,9 @@ export class Tahoefs implements V.Vfs {
   }
 
   async close(): Promise<void> {
-    await this.#publisher.stop()
+    const stopped = this.#publisher.stop()
     this.#asker.close()
+    await stopped
     await this.#reader.close()
     await this.#staging.close()
     await this.#state.close()
@@ -446,7 +446,7 @@ export class Tahoefs implements V.Vfs {
       const change = new Change()
       const result = work(places, change, inside)
       change.ops.push(...kept(result))
-      await this.#durable(change)
+      await this.#tree.commit(change)
       return result
     })
   }
@@ -456,14 +456,6 @@ export class Tahoefs implements V.Vfs {
     if (call?.signal?.aborted) throw new FsError('EAGAIN', 'the caller waits no longer')
     for (const id of dirs) await this.#listings.known(id, call?.signal)
     if (!(await this.#staging.hasReserve())) throw new FsError('ENOSPC', 'this disk is full')
-  }
-
-  async #durable(change: Change): Promise<void> {
-    try {
-      await this.#tree.commit(change)
-    } catch (err) {
-      throw this.#broken(err)
-    }
   }
 
   async #commit(draft: Draft): Promise<void> {

@@ -199,6 +199,22 @@ const cases: Record<string, Case> = {
     args: w => ['status', '--state', w.user.path('root')],
     like: /no server runs with the state directory/,
   },
+  'an fsync of a kind that is not known': {
+    args: w => ['serve', ...w.grid, '--fsync', 'later'],
+    code: 2,
+    like: /Allowed choices are local, grid/,
+  },
+  'flush when nothing runs': { args: () => ['flush'], like: /no server of yours runs/ },
+  'flush of a state that nothing serves': {
+    args: w => ['flush', '--state', w.user.path('root')],
+    like: /no server runs with the state directory/,
+  },
+  'flush of a path in no mount': {
+    args: w => ['flush', '--wait', w.user.path('mnt/x')],
+    like: /mnt\/x is in no mount that a server of yours serves/,
+  },
+  'flush of two paths': { args: () => ['flush', 'a', 'b'], code: 2, like: /too many arguments for 'flush'/ },
+  'a cap given to flush': { args: w => ['flush', w.root], like: /\[cap\] is in no mount/ },
   'a state directory that is a file': {
     prepare: w => writeFile(w.user.path('st'), ''),
     args: w => state(w),

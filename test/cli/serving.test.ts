@@ -1,14 +1,16 @@
 // A server from its start to its end, as its user meets it.
 
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import test, { type ExecutionContext } from 'ava'
+import { setTimeout as sleep } from 'node:timers/promises'
+import test from 'ava'
 import { pino } from 'pino'
 import { listener } from '../../src/cli/port.ts'
 import { start } from '../../src/cli/server.ts'
-import { NfsClient } from '../nfs/conformance/world.ts'
-import { RpcClient } from '../support/rpc-client.ts'
-import { refused, type User, world } from './world.ts'
+import { MKDIR } from '../../src/nfs/proc/making.ts'
+import { parseCap } from '../../src/tahoe/cap.ts'
+import { at, noAttrs } from '../nfs/conformance/world.ts'
+import { client, refused, type User, world } from './world.ts'
 
 const stateOf = async (user: User): Promise<string> => {
   const [name] = (await readdir(user.path('s/tahoe-nfs'))).filter(each => each !== 'run')
@@ -21,7 +23,7 @@ test('serve says where and how to mount it, is found by status, and SIGTERM and 
     const served = await user.serve(...grid)
     t.regex(
       served.said.out,
-      /^serving 127\.0\.0\.1:\d+ \(read-only\); mount it with\n {2}(sudo )?sh \S+\/scripts\/mount-nfs\.sh mount --read-only 127\.0\.0\.1 \d+ \/ MOUNTPOINT\n$/,
+      /^serving 127\.0\.0\.1:\d+; mount it with\n {2}(sudo )?sh \S+\/scripts\/mount-nfs\.sh mount 127\.0\.0\.1 \d+ \/ MOUNTPOINT\n$/,
     )
     const state = await stateOf(user)
     t.true((await readdir(state)).includes('control.sock'))
@@ -33,22 +35,42 @@ test('serve says where and how to mount it, is found by status, and SIGTERM and 
       frontend: 'nfs',
       mountpoint: null,
       address: `127.0.0.1:${served.port}`,
-      readOnly: true,
+      readOnly: false,
       errors: [],
-      pending: { files: 0, bytes: 0, oldest: null },
+      pending: { files: 0, bytes: 0, oldest: null, items: [] },
+      conflicts: [],
     })
     t.true(told.grid.reachable)
     t.true(told.cache.limit > 0 && told.cache.bytes >= 0)
     t.is(JSON.parse((await user.run(['status', '--json', '--state', state])).out).pid, served.child.pid)
     t.regex(
       (await user.run(['status'])).out,
-      /^no mount point: read-only, NFS on .*\n {2}grid +gateway http.*, reachable\n/,
+      /^no mount point: read-write, NFS on .*\n {2}grid +gateway http.*, reachable\n/,
     )
     t.is((await user.run(['export'])).out, '/\n')
     t.is(await served.end(signal), 0)
     t.is(served.said.err, '')
     t.false((await readdir(state)).includes('control.sock'))
     t.deepEqual(await readdir(user.path('s/tahoe-nfs/run')), [])
+  }
+})
+
+test('--read-only is said, goes into the mount command, and stands in status; so it is for a root that cannot be written', async t => {
+  const { user, grid, root } = await world(t)
+  const readOnlyRoot = ['--root-file', user.path('readcap')]
+  await writeFile(user.path('readcap'), parseCap(root).readonly().uri())
+  for (const args of [
+    [...grid, '--read-only'],
+    [...grid.slice(0, 2), ...readOnlyRoot],
+  ]) {
+    const served = await user.serve(...args)
+    t.regex(
+      served.said.out,
+      /^serving \S+ \(read-only\); mount it with\n.*mount-nfs\.sh mount --read-only 127\.0\.0\.1 /,
+    )
+    t.true(JSON.parse((await user.run(['status', '--json'])).out).readOnly)
+    t.regex((await user.run(['status'])).out, /^no mount point: read-only, /)
+    t.is(await served.end(), 0)
   }
 })
 
@@ -76,14 +98,6 @@ test('two first starts at once: one serves, the other changes nothing of its sta
   for (const name of ['state.db', 'lock', 'pid', 'port', 'control.sock']) t.true(names.includes(name), name)
   t.is(await up[0]!.end(), 0)
 })
-
-/** A client that claims to be the one who runs the tests. */
-async function client(t: ExecutionContext, port: number): Promise<NfsClient> {
-  const cred = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 }
-  const rpc = await RpcClient.connect(port, { cred })
-  t.teardown(() => rpc.close())
-  return new NfsClient(rpc)
-}
 
 test('after kill -9 the next start has the same port and the same ids, handles go on working, and the note left behind is gone', async t => {
   const { user, grid } = await world(t)
@@ -124,8 +138,35 @@ test('a state that is known starts while the node is down, and says so', async t
   const { grid: told, errors } = JSON.parse((await user.run(['status', '--json'])).out)
   t.false(told.reachable)
   t.is(errors.length, 1)
-  t.regex((await user.run(['status'])).out, /out of reach since/)
+  t.regex((await user.run(['status'])).out, /out of reach for \d+ s: (list|usage)[^\n]*: nothing listens/)
   t.is(await served.end(), 0)
+})
+
+test('a backlog whose bytes are gone from the state is told of first, and nothing changes or is published', async t => {
+  const { user, grid } = await world(t) // this node stores nothing
+  const own = [...grid, '--state', user.path('st')]
+  const first = await user.serve(...own)
+  const nfs = await client(t, first.port)
+  const file = await nfs.create(await nfs.root(), 'file')
+  await nfs.write(file, 0, 'x'.repeat(100), 'FILE_SYNC')
+  first.child.kill('SIGINT')
+  while (!first.said.err.includes('a second ^C keeps it')) await sleep(20)
+  t.is(await first.end('SIGINT'), 3)
+  for (const name of await readdir(user.path('st/staging'))) await rm(user.path(`st/staging/${name}`))
+  const second = await user.serve(...own)
+  t.regex(second.said.err, /bytes that wait for the grid are missing from/)
+  const { errors } = JSON.parse((await user.run(['status', '--json'])).out)
+  t.regex(errors[0], /^bytes that wait for the grid are missing from \S+staging/)
+  refused(
+    t,
+    await user.run(['flush', '--wait']),
+    1,
+    /nothing can be published: bytes that wait for the grid are/,
+  )
+  const after = await client(t, second.port)
+  t.is(await after.status(MKDIR, { where: at(await after.root(), 'd'), attributes: noAttrs }), 'NFS3ERR_IO')
+  t.is(await second.end('SIGTERM'), 3)
+  t.regex(second.said.err, /nothing can be published: bytes[^\n]*\n[\s\S]*^not on the grid yet: 1 change/m)
 })
 
 test('mount where nothing can be mounted serves in the background, survives its parent, and says the command', async t => {
@@ -136,7 +177,7 @@ test('mount where nothing can be mounted serves in the background, survives its 
   t.is(done.code, 0, done.err)
   t.regex(
     done.out,
-    /^serving 127\.0\.0\.1:\d+ \(read-only\) by process \d+, not mounted: .+\nmount it with\n {2}.*mount-nfs\.sh mount .*\/mnt\nend it with: tahoe-nfs umount .*\/mnt\n$/,
+    /^serving 127\.0\.0\.1:\d+ by process \d+, not mounted: .+\nmount it with\n {2}.*mount-nfs\.sh mount .*\/mnt\nend it with: tahoe-nfs umount .*\/mnt\n$/,
   )
   const told = JSON.parse((await user.run(['status', '--json', user.path('mnt')])).out)
   t.is(told.mountpoint, user.path('mnt'))
@@ -194,7 +235,7 @@ test('a remembered port that another has is given up for a new one, but never wh
   await new Promise(resolve => other.once('listening', resolve))
   const { port } = other.address() as { port: number }
   await writeFile(user.path('port'), String(port))
-  const mount = { mountpoint: '/mnt/photos', type: 'nfs', port }
+  const mount = { mountpoint: '/mnt/photos', type: 'nfs', port, path: '/', readOnly: false }
   await t.throwsAsync(
     listener(user.dir, null, async () => [mount]),
     { message: new RegExp(`^port ${port} is in use: /mnt/photos is mounted through it: end the program`) },
@@ -217,6 +258,8 @@ test('where export paths are tokens, each one asked for over the control socket 
       ttl: 1000,
       listen: { host: '127.0.0.1', port: 0 },
       owner: { uid: 0, gid: 0 },
+      readOnly: false,
+      fsync: 'local',
       tokens: true,
       logLevel: 'info',
     },

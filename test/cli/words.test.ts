@@ -5,29 +5,30 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
 import { homeIn } from '../../src/cli/caller.ts'
+import { locate } from '../../src/cli/find.ts'
 import { LogFile, logger, plainly } from '../../src/cli/logging.ts'
 import { quoted } from '../../src/cli/mountpoint.ts'
 import { parseMountinfo, parseMountList, parseNfsstat } from '../../src/cli/mounts.ts'
 import { withoutCaps } from '../../src/cli/secrets.ts'
 import { address, bytes, seconds } from '../../src/cli/settings.ts'
-import { inWords } from '../../src/cli/words.ts'
+import { inWords, printable, whileInWords, withoutCode } from '../../src/cli/words.ts'
 
-test('mountinfo: paths with octal escapes, optional tags, and the port of NFS mounts from this machine only', t => {
+test('mountinfo: paths with octal escapes, optional tags, and of NFS mounts from this machine the port and the path', t => {
   const text = [
     '22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw',
     '97 22 0:50 / /mnt/my\\040photos\\134x\\011y rw,nosuid shared:7 master:2 - nfs 127.0.0.1:/ rw,vers=3,hard,nolock,proto=tcp,port=761,timeo=600,mountaddr=127.0.0.1,mountport=761,addr=127.0.0.1',
-    '98 22 0:51 / /far rw - nfs 192.0.2.7:/x rw,vers=3,port=761,addr=192.0.2.7',
-    '99 22 0:52 / /v6 rw - nfs [::1]:/ rw,vers=3,proto=tcp6,port=700,addr=::1',
+    '98 22 0:51 / /far ro - nfs 192.0.2.7:/x rw,vers=3,port=761,addr=192.0.2.7',
+    '99 22 0:52 / /v6 rw - nfs [::1]:/a\\040b/c ro,vers=3,proto=tcp6,port=700,addr=::1',
     '100 22 0:53 / /four rw - nfs4 127.0.0.1:/ rw,vers=4.2,addr=127.0.0.1',
     'not a line of it',
     '',
   ].join('\n')
   t.deepEqual(parseMountinfo(text), [
-    { mountpoint: '/', type: 'ext4', port: null },
-    { mountpoint: '/mnt/my photos\\x\ty', type: 'nfs', port: 761 },
-    { mountpoint: '/far', type: 'nfs', port: null },
-    { mountpoint: '/v6', type: 'nfs', port: 700 },
-    { mountpoint: '/four', type: 'nfs4', port: null },
+    { mountpoint: '/', type: 'ext4', port: null, path: '/', readOnly: false },
+    { mountpoint: '/mnt/my photos\\x\ty', type: 'nfs', port: 761, path: '/', readOnly: false },
+    { mountpoint: '/far', type: 'nfs', port: null, path: '/', readOnly: true },
+    { mountpoint: '/v6', type: 'nfs', port: 700, path: '/a b/c', readOnly: true },
+    { mountpoint: '/four', type: 'nfs4', port: null, path: '/', readOnly: false },
   ])
 })
 
@@ -47,9 +48,9 @@ test('macOS: `mount` tells what is mounted, and `nfsstat -m` from which port of 
     'nas.example:/export on /Volumes/office (nfs)',
   ].join('\n')
   t.deepEqual(parseMountList(list, parseNfsstat(stats)), [
-    { mountpoint: '/', type: 'apfs', port: null },
-    { mountpoint: '/Volumes/eve/Tahoe', type: 'nfs', port: 50123 },
-    { mountpoint: '/Volumes/office', type: 'nfs', port: null },
+    { mountpoint: '/', type: 'apfs', port: null, path: '/', readOnly: true },
+    { mountpoint: '/Volumes/eve/Tahoe', type: 'nfs', port: 50123, path: '/', readOnly: false },
+    { mountpoint: '/Volumes/office', type: 'nfs', port: null, path: '/', readOnly: false },
   ])
 })
 
@@ -105,6 +106,59 @@ test('numbers of bytes as people say them', t => {
     '150 MiB',
     '10.0 GiB',
   ])
+})
+
+test('a while in its largest whole unit, and never less than nothing', t => {
+  const [minute, hour, day] = [60_000, 3_600_000, 86_400_000]
+  t.deepEqual(
+    [-5, 499, 119_400, 2 * minute, 2 * hour - 1000, 2 * hour, 2 * day - 1000, 2 * day, 400 * day].map(
+      whileInWords,
+    ),
+    ['0 s', '0 s', '119 s', '2 min', '119 min', '2 h', '47 h', '2 days', '400 days'],
+  )
+})
+
+test('a text of others stays in its line, and commands no terminal', t => {
+  t.is(
+    printable('a\nb\u001b[2Jc\u009bd\u202ee\u2066f\u2028'),
+    'a\\x0ab\\x1b[2Jc\\x9bd\\x202ee\\x2066f\\x2028',
+  )
+  t.is(printable('żółw – 龜 🐢'), 'żółw – 龜 🐢')
+})
+
+test('an error is told without its code', t => {
+  t.is(
+    withoutCode('EAGAIN: upload 7 bytes: the node does not answer'),
+    'upload 7 bytes: the node does not answer',
+  )
+  t.is(withoutCode('ENOTHING at all'), 'ENOTHING at all')
+  t.is(withoutCode('EVE: hello'), 'hello')
+})
+
+test('a path is located in the mount it is in, links on the way followed, and nothing in the mount touched', async t => {
+  const links: Record<string, string> = {
+    '/srv/eve/t': '../../mnt/tahoe',
+    '/mnt/old': '/mnt/tahoe',
+    '/a': 'b',
+    '/b': '/a',
+  }
+  const looked: string[] = []
+  const link = async (path: string): Promise<string> => {
+    looked.push(path)
+    if (links[path] === undefined) throw new Error('EINVAL')
+    return links[path]
+  }
+  const points = new Set(['/mnt/tahoe', '/mnt/tahoe2'])
+  const found = (path: string) => locate(path, points, link)
+  t.deepEqual(await found('/mnt/tahoe'), { mountpoint: '/mnt/tahoe', path: '/' })
+  t.deepEqual(await found('/mnt/tahoe/'), { mountpoint: '/mnt/tahoe', path: '/' })
+  t.deepEqual(await found('/mnt/tahoe/a/../b/c'), { mountpoint: '/mnt/tahoe', path: '/b/c' })
+  t.deepEqual(await found('/srv/eve/t/letters'), { mountpoint: '/mnt/tahoe', path: '/letters' })
+  t.deepEqual(await found('/mnt/old/letters'), { mountpoint: '/mnt/tahoe', path: '/letters' })
+  t.deepEqual(await found('/mnt/tahoe2/x'), { mountpoint: '/mnt/tahoe2', path: '/x' })
+  for (const path of ['/', '/mnt', '/mnt/tahoe3', '/srv/eve/u']) t.is(await found(path), null, path)
+  t.false(looked.some(path => points.has(path) || /tahoe2?\//.test(path)))
+  await t.throwsAsync(found('/a/x'), { message: /links lead in a circle/ })
 })
 
 test('the home of who called through sudo is looked up by uid', t => {

@@ -11,8 +11,10 @@ import type { ExecutionContext } from 'ava'
 import { parseCap } from '../../src/tahoe/cap.ts'
 import { encode } from '../../src/tahoe/format/base32.ts'
 import { Turns } from '../../src/tahoe/gateway/turns.ts'
+import { NfsClient } from '../nfs/conformance/world.ts'
 import { type FaultyGateway, faultyGateway } from '../support/faulty-gateway.ts'
 import { folder } from '../support/places.ts'
+import { RpcClient } from '../support/rpc-client.ts'
 
 export const bin = join(import.meta.dirname, '../../bin/tahoe-nfs.js')
 
@@ -111,7 +113,7 @@ async function served(child: ChildProcess): Promise<Served> {
   child.stdout!.setEncoding('utf8').on('data', text => (said.out += text))
   child.stderr!.setEncoding('utf8').on('data', text => (said.err += text))
   const closed = once(child, 'close') as Promise<[number | null]>
-  const address = () => /serving \S+?:(\d+) [\s\S]*\n {2}.*\n/.exec(said.out)
+  const address = () => /serving \S+?:(\d+)[ ;][\s\S]*\n {2}.*\n/.exec(said.out)
   while (!address() && child.exitCode === null && child.signalCode === null) await sleep(10)
   const port = Number(address()?.[1])
   if (!port) throw new Error(`it does not serve: ${said.out}${said.err}`)
@@ -140,21 +142,22 @@ export async function kill(pid: number, signal: NodeJS.Signals): Promise<void> {
 
 export type World = { user: User; node: FaultyGateway; root: string; grid: string[] }
 
-/** A node with one empty directory, which answers to every cap. */
+/** A node with one directory, which answers to every cap; it stores nothing. */
 export async function standIn(t: ExecutionContext): Promise<FaultyGateway> {
   const directory = (uri: string) => [
     'dirnode',
     { mutable: true, rw_uri: uri, ro_uri: parseCap(uri).readonly().uri(), children: { note: LITERAL } },
   ]
   const node = await faultyGateway({
-    answer: ({ path }) => ({
-      status: 200,
-      text: JSON.stringify(
-        path === '/?t=json'
-          ? { servers: [{ connection_status: 'connected', available_space: 1e9 }] }
-          : directory(decodeURIComponent(/^\/uri\/([^?/]+)/.exec(path)![1]!)),
-      ),
-    }),
+    answer: ({ path }) => {
+      const json = (value: unknown) => ({ status: 200, text: JSON.stringify(value) })
+      if (path === '/?t=json')
+        return json({ servers: [{ connection_status: 'connected', available_space: 1e9 }] })
+      const uri = /^\/uri\/([^?/]+)/.exec(path)?.[1]
+      return uri === undefined
+        ? { status: 500, text: 'it stores nothing' }
+        : json(directory(decodeURIComponent(uri)))
+    },
   })
   t.teardown(() => node.close())
   return node
@@ -183,6 +186,14 @@ export async function world(t: ExecutionContext): Promise<World> {
     root,
     grid: ['--grid', `gateway:${node.url}`, '--root-file', someone.path('root')],
   }
+}
+
+/** A client that claims to be the one who runs the tests. */
+export async function client(t: ExecutionContext, port: number): Promise<NfsClient> {
+  const cred = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 }
+  const rpc = await RpcClient.connect(port, { cred })
+  t.teardown(() => rpc.close())
+  return new NfsClient(rpc)
 }
 
 /** What must hold of every refusal: its exit code, one line, no stack, no cap. */

@@ -8,6 +8,7 @@ import type { Cap } from '../../src/tahoe/cap.ts'
 import type { Grid } from '../../src/tahoe/grid.ts'
 import type { Patience } from '../../src/vfs/ask.ts'
 import { Tahoefs, type TahoefsOptions } from '../../src/vfs/tahoefs.ts'
+import type { Tempo } from '../../src/vfs/write/tempo.ts'
 
 /** A new folder that goes with the test. */
 export async function folder(t: ExecutionContext): Promise<string> {
@@ -18,6 +19,31 @@ export async function folder(t: ExecutionContext): Promise<string> {
 
 /** Patience without pauses: a grid that says "not now" three times has failed. */
 export const hasty: Patience = { delays: [1, 1], giveUp: 2, memo: 60_000 }
+
+/** A tempo at which a test sees what is published. */
+export const quick: Tempo = {
+  quiet: 20,
+  quietDurable: 5,
+  dirtyMax: 200,
+  linger: 5,
+  lingerRemovals: 10,
+  together: 100,
+  togetherNew: 200,
+  delays: [5, 10, 20],
+  tick: 5,
+}
+
+/** Nothing is published before it is asked for. */
+export const onlyAsked: Tempo = {
+  ...quick,
+  quiet: 1e6,
+  quietDurable: 1e6,
+  dirtyMax: 1e6,
+  linger: 1e6,
+  lingerRemovals: 1e6,
+  together: 1e6,
+  togetherNew: 1e6,
+}
 
 /** A file system over a grid with its state and cache below `dir`; opened again, it finds both again. */
 export const openAt = (

@@ -239,7 +239,7 @@ test('more directories than memory holds are read from the state again, not from
   }
   const state = await State.open(join(await folder(t), 's'), root.uri())
   t.teardown(() => state.close())
-  const tree = new Tree(state, root, 120)
+  const tree = new Tree(state, root, { maxEdges: 120 })
   const listings = new Listings({ tree, grid, asker: new Asker(silent), ttl: 60_000 })
   await tree.start(root)
   const look = async () => {
@@ -289,17 +289,20 @@ test('a directory that the grid refuses is served as it was, and told of', async
   t.deepEqual(troubles, ['EACCES: list: blacklisted'])
 })
 
-test.serial('a listing that cannot be kept on this machine is told of, and nothing may change any more', async t => {
-  const grid = new TinyGrid()
-  const root = grid.directory({ a: grid.file('a') })
-  const fs = await opened(t, grid, root, never)
-  t.deepEqual(await namesIn(fs, fs.root), ['a'])
-  const { commit } = State.prototype
-  State.prototype.commit = () => Promise.reject(new FsError('EIO', 'the disk is full'))
-  t.teardown(() => Object.assign(State.prototype, { commit }))
-  grid.set(root, 'b', grid.file('b'))
-  await namesIn(fs, fs.root)
-  t.deepEqual(fs.status().reach.troubles, ['EIO: the disk is full'])
-  await t.throwsAsync(fs.mkdir(fs.root, 'd', {}), { code: 'EIO' })
-  State.prototype.commit = commit
-})
+test.serial(
+  'a listing that cannot be kept on this machine is told of, and nothing may change any more',
+  async t => {
+    const grid = new TinyGrid()
+    const root = grid.directory({ a: grid.file('a') })
+    const fs = await opened(t, grid, root, never)
+    t.deepEqual(await namesIn(fs, fs.root), ['a'])
+    const { commit } = State.prototype
+    State.prototype.commit = () => Promise.reject(new FsError('EIO', 'the disk is full'))
+    t.teardown(() => Object.assign(State.prototype, { commit }))
+    grid.set(root, 'b', grid.file('b'))
+    await namesIn(fs, fs.root)
+    t.deepEqual(fs.status().reach.troubles, ['EIO: the disk is full'])
+    await t.throwsAsync(fs.mkdir(fs.root, 'd', {}), { code: 'EIO' })
+    State.prototype.commit = commit
+  },
+)

@@ -1,15 +1,11 @@
 // The file system over a real Tahoe-LAFS node: what every file system must do, and what
 // the grid does meanwhile.
 
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { type Cap, parseCap } from '../../src/tahoe/cap.ts'
 import { gateway } from '../../src/tahoe/gateway/gateway.ts'
-import type { Metadata } from '../../src/tahoe/grid.ts'
 import type { Tahoefs } from '../../src/vfs/tahoefs.ts'
-import { capMark } from '../../src/vfs/tree/edge.ts'
 import { folder, hasty, namesIn, openAt, settled, textOf } from '../support/places.ts'
 import {
   fresh,
@@ -18,63 +14,10 @@ import {
   onTahoe,
   put,
   type SharedNode,
-  sharedTahoe,
   startTahoe,
   web,
   whyNoTahoe,
 } from '../support/tahoe.ts'
-import { conforms } from './conformance.ts'
-import { type Planted, tree } from './tree.ts'
-
-type Children = { readonly [name: string]: readonly [Cap, Metadata] }
-
-async function mkdir(node: { url: string }, children: Children): Promise<Cap> {
-  const given: Record<string, unknown> = {}
-  for (const [name, [cap, metadata]] of Object.entries(children)) {
-    const slots =
-      cap.authority === 'write' ? { rw_uri: cap.uri(), ro_uri: cap.readonly().uri() } : { ro_uri: cap.uri() }
-    given[name] = [cap.type === 'directory' ? 'dirnode' : 'filenode', { ...slots, metadata }]
-  }
-  return parseCap((await web(node, 'POST', '/uri?t=mkdir-with-children', JSON.stringify(given))).trim())
-}
-
-/** The suite's tree on the grid, made past our own gateway; symlinks as doc/METADATA.md has them. */
-async function plantOnGrid(node: { url: string }, what: { readonly [name: string]: Planted }): Promise<Cap> {
-  const children: Record<string, readonly [Cap, Metadata]> = {}
-  for (const [name, planted] of Object.entries(what)) {
-    if ('directory' in planted) children[name] = [await plantOnGrid(node, planted.directory), {}]
-    else if ('file' in planted) children[name] = [await put(node, planted.file), {}]
-    else {
-      const cap = await put(node, Buffer.from(planted.symlink))
-      children[name] = [cap, { 'tahoe-nfs': { v: 1, of: capMark(cap), type: 'symlink' } }]
-    }
-  }
-  return mkdir(node, children)
-}
-
-let planted: Promise<Cap> | null = null
-
-if (whyNoTahoe() === null || process.env.CI === 'true') {
-  conforms(
-    'tahoefs over a real node',
-    async () => {
-      const node = await sharedTahoe()
-      const root = await (planted ??= plantOnGrid(node, tree))
-      const dir = await mkdtemp(join(tmpdir(), 'tahoe-nfs-test-'))
-      const grid = gateway(node.url)
-      const vfs = await openAt(dir, grid, root)
-      const close = async () => {
-        await vfs.close()
-        await grid.close()
-        await rm(dir, { recursive: true, force: true })
-      }
-      return { vfs, close }
-    },
-    { write: false },
-  )
-} else {
-  test.skip(`tahoefs over a real node: every rule (${whyNoTahoe()})`, t => t.fail())
-}
 
 type World = { node: SharedNode; open: (root: Cap, more?: Parameters<typeof openAt>[3]) => Promise<Tahoefs> }
 

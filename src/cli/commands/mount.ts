@@ -9,10 +9,12 @@ import { live } from '../live.ts'
 import { LogFile, logger, Stderr } from '../logging.ts'
 import { attach, mayMount, mountCommand, mountpointOf, quoted, whyNoMount } from '../mountpoint.ts'
 import { mountAt, mountScript } from '../mounts.ts'
+import { lastWhile } from '../publish.ts'
 import { type Running, start } from '../server.ts'
 import { type Options, type Settings, settle, withOptions } from '../settings.ts'
 import { untilEnd, untilSignal } from '../signals.ts'
-import { FAILED, USED_WRONGLY, Wrong } from '../wrong.ts'
+import { fromBefore, kept, type Waiting } from '../waiting.ts'
+import { BACKLOG_KEPT, FAILED, USED_WRONGLY, Wrong } from '../wrong.ts'
 
 type Orders = { readonly settings: Settings; readonly mountpoint: string }
 type Report = { readonly done: string } | { readonly failed: string; readonly exitCode: number }
@@ -54,7 +56,11 @@ async function foreground({ settings, mountpoint }: Orders): Promise<void> {
     await untilEnd(signal, running.stopped)
     stop()
   } finally {
-    await end(running, mountpoint, log)
+    const left = await end(running, mountpoint, log, signal)
+    if (left.files > 0) {
+      console.error(kept(left, settings.stateDir))
+      process.exitCode = BACKLOG_KEPT
+    }
   }
 }
 
@@ -105,7 +111,8 @@ async function obey({ settings, mountpoint }: Orders): Promise<void> {
     return fail(err)
   }
   await untilEnd(ending.signal, running.stopped)
-  await end(running, mountpoint, log)
+  const { files, bytes } = await end(running, mountpoint, log, ending.signal)
+  if (files > 0) log.warn({ files, bytes }, 'not everything is on the grid; it is kept for the next start')
   log.info({}, 'ended')
   process.exit(0)
 }
@@ -123,19 +130,20 @@ function fail(err: unknown): void {
 
 /** Where nothing can be mounted it is served all the same, and the command said. */
 async function mountOrSay(running: Running, mountpoint: string): Promise<string> {
-  const { address } = running.status()
-  const lines = running.warning === null ? [] : [running.warning]
+  const { address, readOnly, pending } = running.status()
+  const lines = [...running.warnings, ...fromBefore(pending)]
   const orphan = await mountAt(mountpoint)
   const why = orphan ? null : await whyNoMount()
   const ended = `end it with: tahoe-nfs umount ${quoted(mountpoint)}`
   if (why === null) {
-    const how = await attach(running, mountpoint)
+    const attached = await attach(running, mountpoint)
+    if (attached.warning !== '') lines.push(attached.warning)
     lines.push(
-      `${mountpoint} is ${how} (read-only), served by process ${process.pid} on ${address}; ${ended}`,
+      `${mountpoint} is ${attached.how}${mode(attached.readOnly)}, served by process ${process.pid} on ${address}; ${ended}`,
     )
   } else {
     lines.push(
-      `serving ${address} (read-only) by process ${process.pid}, not mounted: ${why}`,
+      `serving ${address}${mode(readOnly)} by process ${process.pid}, not mounted: ${why}`,
       'mount it with',
       `  ${mountCommand(running, mountpoint)}`,
       ended,
@@ -144,8 +152,13 @@ async function mountOrSay(running: Running, mountpoint: string): Promise<string>
   return lines.join('\n')
 }
 
-/** Unmounts first: a mount without a server hangs whoever looks at it. */
-async function end(running: Running, mountpoint: string, log: Logger): Promise<void> {
+const mode = (readOnly: boolean): string => (readOnly ? ' (read-only)' : '')
+
+/**
+ * Unmounts first: a mount without a server hangs whoever looks at it. Then what waits is
+ * published, as far as that goes; what is left is kept. Who asked for the end has waited already.
+ */
+async function end(running: Running, mountpoint: string, log: Logger, signal: AbortSignal): Promise<Waiting> {
   if ((await mountAt(mountpoint))?.port === running.port) {
     await mountScript('umount', mountpoint).catch(async (err: unknown) => {
       log.warn(
@@ -160,5 +173,7 @@ async function end(running: Running, mountpoint: string, log: Logger): Promise<v
       )
     })
   }
+  const left = signal.aborted ? await lastWhile(running) : running.status().pending
   await running.close()
+  return left
 }

@@ -3,9 +3,12 @@
 import type { Command } from 'commander'
 import { logger, Stderr } from '../logging.ts'
 import { mountCommand } from '../mountpoint.ts'
+import { lastWhile } from '../publish.ts'
 import { start } from '../server.ts'
 import { type Options, settle, withOptions } from '../settings.ts'
 import { untilEnd, untilSignal } from '../signals.ts'
+import { fromBefore, kept } from '../waiting.ts'
+import { BACKLOG_KEPT } from '../wrong.ts'
 
 export const serve = (program: Command): Command =>
   withOptions(program.command('serve'))
@@ -17,8 +20,14 @@ export const serve = (program: Command): Command =>
       const log = logger(settings.logLevel, stderr)
       const running = await start(settings, { mountpoint: null, log, signal })
       stderr.open()
-      console.log(`serving ${running.status().address} (read-only); mount it with`)
+      const { address, readOnly, pending } = running.status()
+      for (const line of fromBefore(pending)) console.log(line)
+      console.log(`serving ${address}${readOnly ? ' (read-only)' : ''}; mount it with`)
       console.log(`  ${mountCommand(running, 'MOUNTPOINT')}`)
       await untilEnd(signal, running.stopped)
+      const left = signal.aborted ? await lastWhile(running) : running.status().pending
       await running.close()
+      if (left.files === 0) return
+      console.error(kept(left, settings.stateDir))
+      process.exitCode = BACKLOG_KEPT
     })

@@ -5,7 +5,8 @@ import type { Command } from 'commander'
 import { find } from '../find.ts'
 import { mountAt } from '../mounts.ts'
 import type { Status } from '../places.ts'
-import { inWords } from '../words.ts'
+import { amount, clashLines, itemLines } from '../waiting.ts'
+import { inWords, printable, whileInWords, withoutCode } from '../words.ts'
 
 type StatusOptions = { json?: true; watch?: true; state?: string }
 
@@ -21,22 +22,32 @@ export const status = (program: Command): Command =>
       do {
         const { status } = await find({ mountpoint, state })
         if (watch && !json) console.clear() // only on a terminal
-        console.log(json ? JSON.stringify(status, null, watch ? 0 : 2) : await described(status))
+        console.log(
+          json ? JSON.stringify(status, null, watch ? 0 : 2) : described(status, await isMounted(status)),
+        )
         if (watch) await sleep(1000)
       } while (watch)
     })
 
-async function described(s: Status): Promise<string> {
+const isMounted = async ({ mountpoint }: Status): Promise<boolean> =>
+  mountpoint !== null && (await mountAt(mountpoint)) !== undefined
+
+export function described(s: Status, mounted: boolean, now = Date.now()): string {
   const { mountpoint, grid, cache, pending } = s
-  const mounted = mountpoint !== null && (await mountAt(mountpoint)) !== undefined
+  const lasting = (at: string): string => `for ${whileInWords(now - Date.parse(at))}`
+  const reach = grid.reachable
+    ? 'reachable'
+    : `out of reach ${lasting(grid.since)}: ${withoutCode(grid.lastError)}`
   const where = mountpoint === null ? 'no mount point' : mounted ? mountpoint : `${mountpoint} (not mounted)`
   return [
     `${where}: ${s.readOnly ? 'read-only' : 'read-write'}, NFS on ${s.address}, process ${s.pid}`,
-    `  grid     ${grid.kind} ${grid.url}, ${grid.reachable ? 'reachable' : `out of reach since ${grid.since}: ${grid.lastError}`}`,
+    `  grid     ${grid.kind} ${grid.url}, ${reach}`,
     `  cache    ${inWords(cache.bytes)} of ${inWords(cache.limit)}`,
-    `  waiting  ${pending.files === 0 ? 'nothing' : `${pending.files} files, ${inWords(pending.bytes)}, the oldest since ${pending.oldest}`}`,
+    `  waiting  ${pending.oldest === null ? 'nothing' : `${amount(pending)}, the oldest ${lasting(pending.oldest)}`}`,
+    ...itemLines(pending, now).map(item => `           ${item}`),
     `  calls    ${s.calls}, memory ${inWords(s.memory)}`,
     `  state    ${s.state}`,
-    ...s.errors.map(error => `  error    ${error}`),
+    ...clashLines(s.conflicts).map(clash => `  conflict ${clash}`),
+    ...s.errors.map(error => `  error    ${printable(withoutCode(error))}`),
   ].join('\n')
 }

@@ -1,14 +1,19 @@
-// `tahoe-nfs umount`: take the mount away, then end its server. A server whose mount
-// point has nothing mounted is ended too: that is all there is to end.
+// `tahoe-nfs umount`: take the mount away, let its server publish what waits, and end it. A
+// server whose mount point has nothing mounted is ended too: that is all there is to end.
 
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { askControl } from '../../control/client.ts'
+import { servedAt } from '../find.ts'
 import { placeOf, quoted } from '../mountpoint.ts'
 import { mountAt, mountScript } from '../mounts.ts'
-import { type Found, running } from '../places.ts'
-import { Wrong } from '../wrong.ts'
+import { at, type Found, running, type Status } from '../places.ts'
+import { first, GRACE, publish } from '../publish.ts'
+import { withoutCaps } from '../secrets.ts'
+import { untilSignal } from '../signals.ts'
+import { clashLines, clashSince, kept } from '../waiting.ts'
+import { BACKLOG_KEPT, Wrong } from '../wrong.ts'
 
 const linux = process.platform === 'linux'
 
@@ -19,18 +24,20 @@ export const umount = (program: Command): Command =>
   program
     .command('umount')
     .argument('<MOUNTPOINT>')
-    .option('--force', 'also when it is busy, or when its server is gone')
-    .description('unmount, and end the server')
-    .action(async (given: string, { force }: { force?: true }) => {
+    .option(
+      '--wait',
+      `let the server publish all that waits, however long it takes (default: for ${GRACE / 1000} s; the rest is kept for the next start, and the exit code is 3)`,
+    )
+    .option(
+      '--force',
+      'also when it is busy, or when its server is gone; what has not reached the server yet is lost',
+    )
+    .description('unmount, publish what waits, and end the server')
+    .action(async (given: string, { force, wait }: { force?: true; wait?: true }) => {
+      const began = Date.now()
       const mountpoint = await placeOf(given)
       const mounted = await mountAt(mountpoint)
-      const servers = await running()
-      // By its port too: who only serves does not know where others mount it.
-      const server = servers.find(
-        ({ status }) =>
-          status.mountpoint === mountpoint ||
-          (mounted?.port != null && status.address.endsWith(`:${mounted.port}`)),
-      )
+      const server = servedAt(mountpoint, mounted, await running())
       if (!mounted && !server)
         throw new Wrong(`${mountpoint} is not mounted, and no server of yours serves it`)
       if (mounted && !mounted.type.startsWith('nfs'))
@@ -43,18 +50,43 @@ export const umount = (program: Command): Command =>
         )
       if (mounted)
         await mountScript('umount', ...(force ? ['--force', ...(linux ? ['--lazy'] : [])] : []), mountpoint)
-      if (server) await stop(server)
+      const before = server && (await finish(server, wait === true))
+      const last = server && ((await stop(server)) ?? before)
       console.log(
         mounted
           ? `${mountpoint} is unmounted${server ? ', and its server has ended' : ''}`
           : `nothing was mounted at ${mountpoint}; its server has ended`,
       )
+      if (!last) return
+      for (const clash of clashLines(clashSince(last.conflicts, began))) console.log(clash)
+      if (last.pending.files === 0) return
+      console.log(kept(last.pending, last.state))
+      process.exitCode = BACKLOG_KEPT
     })
 
-async function stop({ socket, status }: Found): Promise<void> {
-  await askControl(socket, 'POST', '/stop')
+/**
+ * Has what waits published, for as long as it may take, and gives the last status that is
+ * known. What cannot be published is kept, so no failure is one here.
+ */
+async function finish(server: Found, wait: boolean): Promise<Status> {
+  const { status } = (await at(server.status.state).catch(() => null)) ?? server
+  if (status.pending.files === 0) return status
+  const { signal } = untilSignal()
+  console.error(`${first(status.pending, wait ? null : GRACE)}; ^C keeps it for the next start`)
+  const patience = wait ? signal : AbortSignal.any([signal, AbortSignal.timeout(GRACE)])
+  const after = await publish(server, null, patience).catch((err: unknown) => {
+    console.error(withoutCaps(`tahoe-nfs: ${(err as Error).message}`))
+  })
+  return after ?? status
+}
+
+/** Ends the server, and gives its last status; null when it had ended before. */
+async function stop({ socket, status }: Found): Promise<Status | null> {
+  const last = await askControl(socket, 'POST', '/stop').catch((err: Error) => {
+    throw new Wrong(err.message)
+  })
   for (const end = Date.now() + PATIENCE; Date.now() < end; await sleep(50))
-    if (await isGone(status.pid)) return
+    if (await isGone(status.pid)) return last as Status | null
   throw new Wrong(
     `the server (process ${status.pid}) was told to end and has not; see its log in ${status.state}`,
   )

@@ -32,6 +32,8 @@ export type Inode = {
   readonly createverf: Uint8Array | null
   /** The key of the name that led to it last; where to look first. */
   key: string | null
+  /** When something in it, or below it, was published last, in milliseconds since 1970; 0: not by this process. */
+  publishedAt: number
   /** What is known of it here alone; null when the grid knows as much. */
   local: Local | null
 }
@@ -98,6 +100,7 @@ export const inodeOf = (row: Row): Inode => ({
   version: null,
   createverf: (row['createverf'] as Uint8Array | null) ?? null,
   key: null,
+  publishedAt: 0,
   local: null,
 })
 

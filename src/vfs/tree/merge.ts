@@ -168,7 +168,7 @@ class Merge {
     const { settled, released } = this.#proof
     if (settled.has(edge.real) || intents.has(edge.real) || released.has(edge.real)) return
     const inode = this.#tree.known(edge.id)
-    if (inode?.kind === 'directory' && this.#tree.isPendingBelow(inode)) {
+    if (inode?.kind === 'directory' && this.#isOurs(inode)) {
       this.#madeAgain(edge, inode)
       return
     }
@@ -176,7 +176,14 @@ class Merge {
     if (inode) this.#left.push(inode)
   }
 
-  /** A directory in which our own changes wait is not let go. */
+  /** Whether something of ours waits in a directory, or came into it after it was seen here last. */
+  #isOurs(dir: Inode): boolean {
+    return (
+      dir.publishedAt > (this.#folder.listedAt ?? Number.POSITIVE_INFINITY) || this.#tree.isPendingBelow(dir)
+    )
+  }
+
+  /** It is not let go. */
   #madeAgain({ real, name, cookie }: Edge, inode: Inode): void {
     const folder = this.#folder
     this.#tree.localise(inode, this.#change)
@@ -247,6 +254,7 @@ function birth(tree: Tree, dir: Inode, child: Child, listing: Listing, time: big
     version: null,
     createverf: null,
     key: null,
+    publishedAt: 0,
     local: null,
   }
 }

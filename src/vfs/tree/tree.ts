@@ -32,9 +32,17 @@ export class Change {
   readonly madeAgain: { readonly dir: FileId; readonly name: string }[] = []
 }
 
+export type TreeOptions = {
+  /** Names that are held in memory, of directories in which nothing waits. */
+  readonly maxEdges?: number
+  /** Hears of a change that could not be made durable: what is in memory is then more than the disk has. */
+  readonly failed?: (err: unknown) => void
+}
+
 export class Tree {
   readonly root = ROOT
   readonly state: State
+  readonly #failed: (err: unknown) => void
   readonly #sealKey: Buffer
   readonly #locatorKey: Buffer
   readonly #inodes = new Map<FileId, Inode>()
@@ -50,8 +58,9 @@ export class Tree {
   readonly #pinned = new Map<FileId, Folder>()
   #lastId: FileId
 
-  constructor(state: State, root: Cap, maxEdges = MAX_EDGES) {
+  constructor(state: State, root: Cap, { maxEdges = MAX_EDGES, failed = () => {} }: TreeOptions = {}) {
     this.state = state
+    this.#failed = failed
     this.#sealKey = state.key('listing')
     this.#locatorKey = state.key('locator')
     this.#held = new LRUCache({
@@ -90,6 +99,7 @@ export class Tree {
       version: null,
       createverf: null,
       key: null,
+      publishedAt: 0,
       local: null,
     }
     const change = new Change()
@@ -99,8 +109,13 @@ export class Tree {
   }
 
   /** Makes a change durable. It is made in memory already: nobody else may come before it. */
-  async commit({ ops, after }: Change): Promise<void> {
-    await this.state.commit(ops)
+  async commit({ ops, after }: Pick<Change, 'ops' | 'after'>): Promise<void> {
+    try {
+      await this.state.commit(ops)
+    } catch (err) {
+      this.#failed(err)
+      throw err
+    }
     for (const each of after) each()
   }
 
@@ -226,6 +241,7 @@ export class Tree {
     change.ops.push(
       ['setDirectoryCap', this.sealCap(inode.id, cap), inode.id],
       ['setLocator', this.#arrives(inode.id, cap, change), inode.id],
+      this.listingRow(this.folder(inode.id)!), // it is known, though nobody has listed it
     )
   }
 

@@ -33,6 +33,11 @@ export class Attempts {
     return reach.reachable && reach.since > this.#failedAt
   }
 
+  /** Somebody wants it now. */
+  hurry(): void {
+    if (this.#retryAt !== null) this.#retryAt = Date.now()
+  }
+
   failed(err: unknown): void {
     const delay = this.#delays[Math.min(this.#failures, this.#delays.length - 1)] ?? 0
     this.#failures++

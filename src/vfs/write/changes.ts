@@ -233,6 +233,7 @@ export class Changes {
       version: null,
       createverf,
       key: null,
+      publishedAt: 0,
       local: { since: Date.now(), metadata: {}, sent: [], changes: 0, draft: null, target: null },
     }
   }

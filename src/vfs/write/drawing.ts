@@ -11,8 +11,9 @@ import type { Staging } from './staging.ts'
 
 const ZEROS = Buffer.alloc(256 * 1024)
 
-/** Bytes that are drawn at a time for whoever wants all. */
+/** Bytes that are drawn at a time for whoever wants all, and milliseconds that each may take. */
 const STEP = 1 << 20
+const PATIENCE = 30_000
 
 export class Drawing {
   readonly #staging: Staging
@@ -47,11 +48,12 @@ export class Drawing {
     return (await Promise.all(pieces)).flat()
   }
 
-  /** All of it, in order. */
-  async *all(content: Content, signal?: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
+  /** All of it, in order. EAGAIN when the grid does not give what lies below. */
+  async *all(content: Content, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
     for (let at = 0; at < content.size; at += STEP) {
       await turn() // zeros, and what is in memory, come without waiting: others must have their turn
-      yield* await this.read(content, at, Math.min(at + STEP, content.size), signal)
+      const patience = AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)])
+      yield* await this.read(content, at, Math.min(at + STEP, content.size), patience)
     }
   }
 }

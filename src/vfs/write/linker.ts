@@ -258,6 +258,9 @@ export class Linker {
     }
     for (const intent of filled) verdict.filled(intent)
     folder.edits++
+    const now = Date.now()
+    dir.publishedAt = now
+    for (const id of this.#tree.above(dir.id)) this.#tree.nameless(id)!.publishedAt = now
     const { settled, released, drafts } = verdict
     await this.#listings.take(dir, listing, { settled, released }, change)
     await Promise.all(drafts.map(draft => this.#commit(draft)))

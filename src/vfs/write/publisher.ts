@@ -53,8 +53,12 @@ type Directory = {
   running: Promise<void> | null
 }
 
-/** Somebody waits until each of these is true. */
-type Flush = { readonly awaited: (() => boolean)[]; readonly done: PromiseWithResolvers<void> }
+/** Somebody waits until each of `awaited` is true, and these directories are hurried until then. */
+type Flush = {
+  readonly awaited: (() => boolean)[]
+  readonly directories: ReadonlySet<FileId>
+  readonly done: PromiseWithResolvers<void>
+}
 
 export class Publisher {
   readonly #tree: Tree
@@ -92,7 +96,6 @@ export class Publisher {
       drawing,
       tempo: this.#tempo,
       commit,
-      failed,
       idle: () => this.#wake(),
     })
     this.#linker = new Linker({ tree, listings, grid, asker, conflicts: this.#conflicts, commit })
@@ -149,7 +152,8 @@ export class Publisher {
     if (this.#stopped || !this.#asker.reach.reachable) return false
     for (const { attempts, inode } of this.#uploads.all)
       if (attempts.error === null && !isLocalAlone(this.#tree, inode)) return true
-    return this.#staging.unused().length > 0
+    if (this.#sweeping || this.#staging.unused.length > 0) return true
+    return [...this.#directories.values()].some(({ running }) => running !== null)
   }
 
   /** A directory was gone on the grid, and is made again because something waits in it. */
@@ -168,27 +172,29 @@ export class Publisher {
   /** Lets go of the staging files that nothing needs any more. */
   sweep(): void {
     if (this.#stopped || this.#sweeping) return
-    const unused = this.#staging.unused()
-    if (unused.length === 0) return
-    this.#sweeping = this.#remove(unused)
+    const retired = this.#staging.retire()
+    if (retired.length === 0) return
+    this.#sweeping = this.#remove(retired)
       .catch(this.#failed)
       .finally(() => {
         this.#sweeping = null
       })
   }
 
-  async #remove(unused: readonly Segment[]): Promise<void> {
+  async #remove(retired: readonly Segment[]): Promise<void> {
     await this.#tree.state.commit(
-      unused.filter(({ known }) => known).map(({ id }) => ['dropSegment', id] as const),
+      retired.filter(({ known }) => known).map(({ id }) => ['dropSegment', id] as const),
     )
-    for (const segment of unused) await this.#staging.remove(segment)
+    for (const segment of retired) await this.#staging.remove(segment)
   }
 
   /** Publishes what waits at or below an inode; returns when all that waited at the call is on the grid. */
   async flush(id: FileId): Promise<void> {
     if (this.#stopped) throw new FsError('EIO', 'flush: nothing is published any more')
     const done = Promise.withResolvers<void>()
-    const flush: Flush = { awaited: [...this.#awaited(id)], done }
+    const directories = new Set<FileId>()
+    const flush: Flush = { awaited: [...this.#awaited(id, directories)], directories, done }
+    for (const each of directories) this.#directory(each).attempts.hurry()
     this.#flushes.add(flush)
     this.#wake()
     await done.promise
@@ -238,7 +244,7 @@ export class Publisher {
 
   conflicts(): readonly Conflict[] {
     const change = this.#conflicts.review()
-    if (change.ops.length > 0) this.#tree.commit(change).catch(this.#failed)
+    if (change.ops.length > 0) this.#tree.commit(change).catch(() => {}) // whoever keeps the tree hears of it
     return this.#conflicts.list()
   }
 
@@ -264,13 +270,14 @@ export class Publisher {
     }
   }
 
-  /** What has to come true until all that waits now at or below an inode is on the grid; it is hurried. */
-  *#awaited(id: FileId): Generator<() => boolean> {
+  /** What has to come true until all that waits now at or below an inode is on the grid; the directories that it is in. */
+  *#awaited(id: FileId, directories: Set<FileId>): Generator<() => boolean> {
     const tree = this.#tree
     for (const upload of this.#uploads.all) {
       const { inode } = upload
       if (!tree.isAtOrBelow(inode, id) || isLocalAlone(tree, inode)) continue
       upload.urgent = true
+      upload.attempts.hurry()
       const draft = inode.local?.draft
       const { seq } = draft ?? { seq: 0 }
       yield draft
@@ -280,8 +287,8 @@ export class Publisher {
     const above = new Set(tree.above(id))
     for (const { folder, dir, key, intent, inode } of this.#intents()) {
       if (!tree.isAtOrBelow(dir, id) && !(inode && (inode.id === id || above.has(inode.id)))) continue
-      this.#directory(folder.id).urgent = true
-      if (inode?.kind === 'directory') this.#directory(inode.id).urgent = true
+      directories.add(folder.id)
+      if (inode?.kind === 'directory') directories.add(inode.id)
       const { changes } = intent
       yield () =>
         folder.intents.get(key) !== intent || this.#linker.hasProved(intent, changes) || dir.edges === 0
@@ -331,6 +338,8 @@ export class Publisher {
   /** Begins what has become due, and looks again as long as something waits. */
   #step(): void {
     const now = Date.now()
+    for (const { directories } of this.#flushes)
+      for (const id of directories) this.#directory(id).urgent = true
     this.#uploads.step(now)
     const seen = new Set<FileId>()
     for (const folder of [...this.#tree.pending]) {

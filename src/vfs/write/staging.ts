@@ -18,8 +18,9 @@ const TAG = 16
 /** Bytes that a whole record takes. */
 export const STRIDE = RECORD + TAG
 
-/** A staging file takes no more once it has grown to this. */
+/** A staging file takes no more once it has grown to this, or to its share of the limit. */
 const SEGMENT_MAX = 32 << 20
+const SEGMENT_SHARE = 1 / 8
 
 /** Bytes that one turn of writing takes at most. */
 const TURN_MAX = 4 << 20
@@ -71,6 +72,7 @@ export class Staging {
   #current: Segment | null = null
   #lastId = 0
   #limit = 0
+  #segmentMax = SEGMENT_MAX
   #queue: Append[] = []
   #queued = 0
   #writing = false
@@ -102,6 +104,7 @@ export class Staging {
     }
     const { free } = await disk.space(dir)
     staging.#limit = options.limit ?? Math.min(20 * 2 ** 30, Math.floor(free / 4) + staging.bytes)
+    staging.#segmentMax = Math.min(SEGMENT_MAX, staging.#limit * SEGMENT_SHARE)
     return staging
   }
 
@@ -215,9 +218,20 @@ export class Staging {
     return pieces
   }
 
-  /** The segments that nothing leads into. */
-  unused(): Segment[] {
-    return [...this.#segments.values()].filter(segment => segment.users === 0 && segment !== this.#current)
+  /** The segments that nothing leads into; the one that grows is spared while it is small. */
+  get unused(): Segment[] {
+    return [...this.#segments.values()].filter(
+      segment =>
+        segment.users === 0 &&
+        (segment !== this.#current || (!this.#writing && segment.size > this.#segmentMax / 2)),
+    )
+  }
+
+  /** The same, to be removed: nothing is appended to them any more. */
+  retire(): Segment[] {
+    const { unused } = this
+    if (unused.some(segment => segment === this.#current)) this.#current = null
+    return unused
   }
 
   /** Takes a segment's file away, which the database no longer knows. */
@@ -264,7 +278,10 @@ export class Staging {
     const id = ++this.#lastId
     const key = randomBytes(32)
     const file = await this.#disk.open(join(this.dir, String(id)), 'new')
-    await this.#disk.syncDir(this.dir)
+    await this.#disk.syncDir(this.dir).catch(async (err: unknown) => {
+      await file.close()
+      throw err
+    })
     const segment: Segment = {
       id,
       key: createSecretKey(key),
@@ -326,7 +343,7 @@ export class Staging {
       segment.users++ // until whoever asked has made an extent of it
       done.resolve(runs[i]!)
     }
-    if (segment.size >= SEGMENT_MAX) {
+    if (segment.size >= this.#segmentMax) {
       this.#current = null
       this.#sync(segment).catch(() => {}) // whoever needs it durable hears of it then
     }

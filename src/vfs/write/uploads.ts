@@ -47,8 +47,6 @@ export type UploadsOptions = {
   readonly tempo: Tempo
   /** Makes a draft durable. */
   readonly commit: (draft: Draft) => Promise<void>
-  /** Hears of what failed on this machine. */
-  readonly failed: (err: unknown) => void
   /** Hears when one has ended, and none is left that could begin. */
   readonly idle: () => void
 }
@@ -124,6 +122,8 @@ export class Uploads {
       return
     }
     if (draft?.generation?.cap) return // its names have yet to lead to it
+    if (!draft && !upload.urgent && Math.abs(now - inode.local!.since) < this.#options.tempo.quietDurable)
+      return
     if (attempts.isDue(now, this.#options.asker.reach)) this.#ready.push(upload)
   }
 
@@ -182,7 +182,7 @@ export class Uploads {
   }
 
   async #send(upload: Upload): Promise<void> {
-    const { tree, grid, asker, failed } = this.#options
+    const { tree, grid, asker } = this.#options
     const { inode, attempts } = upload
     const local = inode.local!
     const { draft } = local
@@ -191,14 +191,14 @@ export class Uploads {
     upload.stop = stop
     const began = performance.now()
     try {
-      const cap = await asker.once(`upload ${inode.id}`, closing => {
-        const signal = AbortSignal.any([closing, stop.signal])
+      const ask = (signal: AbortSignal) => {
         const source = generation ? this.#sourceOf(generation, signal) : targetOf(local.target!)
         return grid.upload(source, { signal, onProgress: bytes => (upload.sent = bytes) })
-      })
+      }
+      const cap = await asker.once(`upload ${inode.id}`, ask, stop.signal)
       if (inode.local !== local || local.draft !== draft || draft?.dead) return
       local.sent = [...local.sent, cap]
-      await tree.state.commit([tree.localRow(inode)]).catch(failed)
+      await tree.commit({ ops: [tree.localRow(inode)], after: [] })
       if (generation) generation.cap = cap
       else inode.cap = cap
       upload.took = performance.now() - began
