@@ -13,6 +13,7 @@ import { NAME_MAX } from './names.ts'
 import { BlockCache } from './read/cache.ts'
 import { type Content, contentOf } from './read/content.ts'
 import { Reader } from './read/reader.ts'
+import type { Op } from './state/schema.ts'
 import { State } from './state/state.ts'
 import { type Folder, indexAfter } from './tree/folder.ts'
 import { attrOf, type Inode, type Owner, touch } from './tree/inode.ts'
@@ -321,10 +322,7 @@ export class Tahoefs implements V.Vfs {
       refuseAttrs('setattr', inode.kind, this.#owner, wanted)
       const change = new Change()
       const result = this.#changes.setattr(inode, wanted, change)
-      change.ops.push(...kept(result))
-      await this.#tree.commit(change)
-      const draft = inode.local?.draft
-      if (wanted.size !== undefined && draft && !draft.dead) await this.#commit(draft)
+      await this.#durable(change, kept(result))
       return result
     })
   }
@@ -445,8 +443,7 @@ export class Tahoefs implements V.Vfs {
       for (const { dir } of places) this.#mayChange(what, dir)
       const change = new Change()
       const result = work(places, change, inside)
-      change.ops.push(...kept(result))
-      await this.#tree.commit(change)
+      await this.#durable(change, kept(result))
       return result
     })
   }
@@ -456,6 +453,16 @@ export class Tahoefs implements V.Vfs {
     if (call?.signal?.aborted) throw new FsError('EAGAIN', 'the caller waits no longer')
     for (const id of dirs) await this.#listings.known(id, call?.signal)
     if (!(await this.#staging.hasReserve())) throw new FsError('ENOSPC', 'this disk is full')
+  }
+
+  /** A change is durable, and then that it was made: done again after a crash in between, it is the same. */
+  async #durable(change: Change, made: readonly Op[]): Promise<void> {
+    const { drafts } = change
+    if (drafts.length === 0) change.ops.push(...made)
+    await this.#tree.commit(change)
+    if (drafts.length === 0) return
+    for (const draft of drafts) if (!draft.dead) await this.#commit(draft)
+    await this.#tree.commit({ ops: made, after: [] })
   }
 
   async #commit(draft: Draft): Promise<void> {

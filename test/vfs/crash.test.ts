@@ -83,6 +83,7 @@ const session: readonly Deed[] = [
   rename('', 'd', '', 'e'),
   remove('', 'old'),
   create('', 'old'),
+  async vfs => vfs.create(vfs.root, 'old', { mode: 'unchecked', attrs: { size: 70_000 } }),
   write('old', [0, noise(80, 'f')]),
   rename('', 'second', '', 'old'),
   remove('e', 'link'),

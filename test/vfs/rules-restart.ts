@@ -46,6 +46,18 @@ export function restartRules(spec: Spec, can: Can): void {
     },
   )
 
+  spec('a size that was set, by whatever set it, is there after a restart', async (t, vfs, restart) => {
+    const [small, literal] = [await at(vfs, 'small.txt'), await at(vfs, 'literal')]
+    await vfs.setattr(small.id, { size: 10 })
+    await vfs.create(vfs.root, 'literal', { mode: 'unchecked', attrs: { size: 100_000 } })
+    await vfs.create(vfs.root, 'new', { mode: 'guarded', attrs: { size: 7 } })
+    const before = await snapshot(vfs)
+    const after = await restart()
+    t.deepEqual(await snapshot(after), before)
+    t.is((await content(after, small.id)).length, 10)
+    t.is((await content(after, literal.id)).length, 100_000)
+  })
+
   spec('an exclusive create is known again after a restart', async (t, vfs, restart) => {
     const how = (createverf: string): CreateHow => ({
       mode: 'exclusive',

@@ -12,6 +12,7 @@ import type { Op } from '../state/schema.ts'
 import { keyedHash, seal, open as unseal } from '../state/seal.ts'
 import type { State } from '../state/state.ts'
 import type { FileId } from '../vfs.ts'
+import type { Draft } from '../write/draft.ts'
 import { Folder, type Intent } from './folder.ts'
 import { addInode, type Inode, inodeOf, now, setPlace } from './inode.ts'
 import { packIntent, packLocal } from './pack.ts'
@@ -28,6 +29,8 @@ const MAX_DEPTH = 1000
 export class Change {
   readonly ops: Op[] = []
   readonly after: (() => void)[] = []
+  /** Files that were cut or grew: their content is made durable after it. */
+  readonly drafts: Draft[] = []
   /** Directories that are gone on the grid and are made again, for the changes that wait in them. */
   readonly madeAgain: { readonly dir: FileId; readonly name: string }[] = []
 }
@@ -109,7 +112,13 @@ export class Tree {
   }
 
   /** Makes a change durable. It is made in memory already: nobody else may come before it. */
-  async commit({ ops, after }: Pick<Change, 'ops' | 'after'>): Promise<void> {
+  async commit({
+    ops,
+    after,
+  }: {
+    readonly ops: readonly Op[]
+    readonly after: readonly (() => void)[]
+  }): Promise<void> {
     try {
       await this.state.commit(ops)
     } catch (err) {

@@ -48,7 +48,9 @@ export class Changes {
   setattr(inode: Inode, wanted: V.AttrChange, change: Change): V.Change {
     const before = this.attr(inode)
     if (wanted.size !== undefined) {
-      this.draft(inode, change).resize(wanted.size)
+      const draft = this.draft(inode, change)
+      draft.resize(wanted.size)
+      change.drafts.push(draft)
       touch(inode)
     } else {
       this.#tree.republish(inode, change)

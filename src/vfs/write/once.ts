@@ -56,7 +56,10 @@ export class Once {
   }
 }
 
-const written = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? `${value}n` : value)
+const written = (_: string, value: unknown): unknown =>
+  typeof value === 'bigint' ? { bigint: value.toString() } : value
 
-const revived = (_: string, value: unknown): unknown =>
-  typeof value === 'string' && /^-?\d+n$/.test(value) ? BigInt(value.slice(0, -1)) : value
+const revived = (_: string, value: unknown): unknown => {
+  const bigint = (value as { bigint?: unknown } | null)?.bigint
+  return typeof bigint === 'string' ? BigInt(bigint) : value
+}
