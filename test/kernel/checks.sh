@@ -1,5 +1,5 @@
 # What a script in the guest has at hand. Sourced before it; file descriptor 3 is the line to the test.
-# Lines are tab-separated: BOOTED, RUN name, CHECK ok|FAIL name ms output(base64), ASK what, DONE status.
+# Lines are tab-separated: BOOTED, RUN name, CHECK ok|FAIL name ms output(base64), ASK what text(base64, gzip), DONE status.
 
 # check NAME COMMAND…: one verdict. The command runs in a subshell under `set -eu`, so that its
 # first failing command is the failure; what it prints is shown when it fails. It begins in $at,
@@ -28,6 +28,16 @@ check() {
 # ask WHAT: tells the test, and waits until it says to go on. The test answers `ok` or why not.
 ask() {
   printf 'ASK\t%s\n' "$*" >&3
+  agreed
+}
+
+# show FILE WHAT: the same, and the test is given the file's text.
+show() {
+  printf 'ASK\t%s\t%s\n' "$2" "$(gzip -c <"$1" | base64 | tr -d '\n')" >&3
+  agreed
+}
+
+agreed() {
   read -r answer <&3
   [ "$answer" = ok ] || {
     echo "the test answered: $answer"
@@ -78,9 +88,19 @@ umount_here() {
   sh /project/scripts/mount-nfs.sh umount "$MNT"
 }
 
-# sums DIR: every file below with its checksum, in order.
-sums() {
-  (cd "$1" && find . -type f -print0 | sort -z | xargs -0 sha256sum)
+# Nothing of what the client believes stays: data, names and attributes are asked again.
+forget() {
+  sync
+  echo 3 >/proc/sys/vm/drop_caches
+}
+
+# listing DIR: one line for every name below, sorted: `d PATH`, `l PATH -> TARGET` or `f SHA256 PATH`.
+listing() {
+  (
+    cd "$1"
+    find . -mindepth 1 \( -type d -printf 'd %P\n' -o -type l -printf 'l %P -> %l\n' \)
+    find . -type f -print0 | xargs -0 -r sha256sum -z | tr '\0' '\n' | sed 's|^\([0-9a-f]*\)  \./|f \1 |'
+  ) | sort
 }
 
 # shape DIR: every name with kind, mode, size, mtime in nanoseconds (directories' sizes apart), link target.

@@ -1,5 +1,5 @@
 // A Debian kernel in QEMU, software emulation only, whose NFS client judges our server.
-// It runs one shell script (with test/kernel/checks.sh sourced before) and talks back over
+// It runs shell scripts (with test/kernel/checks.sh sourced before) and talks back over
 // its second serial port; the first is the kernel's console. Our loopback is its 10.0.2.2.
 
 import type { ChildProcess } from 'node:child_process'
@@ -7,9 +7,10 @@ import { spawn } from 'node:child_process'
 import { constants, rmSync } from 'node:fs'
 import { copyFile, mkdtemp, open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Duplex } from 'node:stream'
+import { gunzipSync } from 'node:zlib'
 import type { Entry } from './cpio.ts'
 import { appendArchive } from './cpio.ts'
 import { checkout, kernelImage } from './image.ts'
@@ -36,8 +37,8 @@ export type Outcome = {
 export type GuestOptions = {
   /** The path of an image from buildInitramfs. */
   readonly initramfs: string
-  /** A shell script, its path in the checkout. */
-  readonly script: string
+  /** Shell scripts, their paths in the checkout; one shell runs them, one after the other. */
+  readonly scripts: readonly string[]
   /** What the script finds in its environment. */
   readonly env?: Readonly<Record<string, string>>
   /** More files for the guest, by path without a leading slash. */
@@ -46,8 +47,13 @@ export type GuestOptions = {
   readonly cpus?: number
   readonly timeoutMs: number
   readonly signal?: AbortSignal
-  /** What the host does when the script says `ask WHAT`; its end, or its error, is the answer. */
-  readonly on?: Readonly<Record<string, () => Promise<void>>>
+  /**
+   * What the host does when the script says `ask WHAT`, or `show FILE WHAT`, whose text it is given;
+   * its end, or its error, is the answer.
+   */
+  readonly on?: Readonly<Record<string, (shown: string) => Promise<void>>>
+  /** Bytes of a disk, empty at first, that the guest finds as /dev/vda. What is not written takes no room. */
+  readonly diskBytes?: number
 }
 
 export class Guest implements AsyncDisposable {
@@ -156,10 +162,10 @@ export class Guest implements AsyncDisposable {
     const [word, ...rest] = line.split('\t')
     if (word === 'BOOTED') {
       this.#bootMs = performance.now() - this.#started
-      this.#clean() // its files are in its memory
+      this.#clean() // its files are in its memory, and its disk is open
     } else if (word === 'RUN') this.#running = rest[0] ?? ''
     else if (word === 'NOTE') this.#notes.set(rest[0] ?? '', rest[1] ?? '')
-    else if (word === 'ASK') this.#asked(rest[0] ?? '')
+    else if (word === 'ASK') this.#asked(rest[0] ?? '', shown(rest[1]))
     else if (word === 'CHECK') {
       const [verdict, name = '', ms, output = ''] = rest
       this.#checks.push({
@@ -175,10 +181,10 @@ export class Guest implements AsyncDisposable {
     this.#wake()
   }
 
-  #asked(what: string): void {
+  #asked(what: string, shown: string): void {
     const action = this.#on[what]
     if (action === undefined) return void this.#lines.push(what)
-    action().then(
+    action(shown).then(
       () => this.send('ok'),
       (error: unknown) => this.send(`${String(error).replaceAll('\n', ' ')}`),
     )
@@ -211,6 +217,10 @@ export class Guest implements AsyncDisposable {
   }
 }
 
+/** The text that `show` has packed; none for `ask`. */
+const shown = (packed: string | undefined): string =>
+  packed === undefined ? '' : gunzipSync(Buffer.from(packed, 'base64')).toString()
+
 /** Starts a guest. It lives until its script ends, its time is over, or it is stopped; never longer than this process. */
 export async function bootGuest(options: GuestOptions): Promise<Guest> {
   const dir = await mkdtemp(join(tmpdir(), 'guest-'))
@@ -220,11 +230,19 @@ export async function bootGuest(options: GuestOptions): Promise<Guest> {
     await copyFile(options.initramfs, initrd, constants.COPYFILE_FICLONE)
     await using file = await open(initrd, 'a')
     await appendArchive(file, job(options))
-    return new Guest(qemu(initrd, await kernelImage(), options), options, clean)
+    const disk = options.diskBytes ? await blank(join(dir, 'disk'), options.diskBytes) : null
+    return new Guest(qemu({ initrd, kernel: await kernelImage(), disk }, options), options, clean)
   } catch (error) {
     clean()
     throw error
   }
+}
+
+/** A file of zeros that takes no room. */
+async function blank(path: string, size: number): Promise<string> {
+  await using file = await open(path, 'w')
+  await file.truncate(size)
+  return path
 }
 
 /** The second archive: what this run alone has. */
@@ -232,15 +250,23 @@ function job(options: GuestOptions): Map<string, Entry> {
   const env = Object.entries(options.env ?? {}).map(
     ([name, value]) => `export ${name}='${value.replaceAll("'", `'\\''`)}'\n`,
   )
+  const scripts = options.scripts.map((script): [string, Entry] => [
+    `job/${basename(script)}`,
+    { kind: 'copy', mode: 0o644, from: join(checkout, script) },
+  ])
+  const run = scripts.map(([path]) => `. /${path}\n`)
   return new Map<string, Entry>([
     ['job/env.sh', { kind: 'file', mode: 0o600, data: Buffer.from(env.join('')) }],
     ['job/checks.sh', { kind: 'copy', mode: 0o644, from: join(import.meta.dirname, 'checks.sh') }],
-    ['job/run.sh', { kind: 'copy', mode: 0o644, from: join(checkout, options.script) }],
+    ['job/run.sh', { kind: 'file', mode: 0o644, data: Buffer.from(run.join('')) }],
+    ...scripts,
     ...(options.files ?? []),
   ])
 }
 
-function qemu(initrd: string, kernel: string, options: GuestOptions): ChildProcess {
+type Boot = { readonly initrd: string; readonly kernel: string; readonly disk: string | null }
+
+function qemu({ initrd, kernel, disk }: Boot, options: GuestOptions): ChildProcess {
   const args = [
     // /dev/kvm may open and still hang the guest, in a machine that is itself virtual. One thread
     // for all processors: with a thread each, Node in the guest was seen to crash now and then.
@@ -256,6 +282,7 @@ function qemu(initrd: string, kernel: string, options: GuestOptions): ChildProce
     ['-serial', 'stdio'],
     ['-chardev', 'socket,id=line,fd=3', '-serial', 'chardev:line'],
     ['-netdev', 'user,id=net', '-device', 'virtio-net-pci,netdev=net,romfile='],
+    disk === null ? [] : ['-drive', `file=${disk},format=raw,if=virtio,cache=unsafe`],
   ].flat()
   // The kernel ends QEMU should we be killed ourselves.
   return spawn('setpriv', ['--pdeathsig', 'KILL', 'qemu-system-x86_64', ...args], {

@@ -9,7 +9,7 @@ const why = missing === null ? '' : ` (${missing})`
 
 const plain = async (script: string): Promise<GuestOptions> => ({
   initramfs: await buildInitramfs(),
-  script: `test/kernel/harness/${script}`,
+  scripts: [`test/kernel/harness/${script}`],
   memoryMb: 384,
   timeoutMs: 60_000,
 })

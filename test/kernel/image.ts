@@ -16,7 +16,7 @@ const root = join(guest, 'root')
 const images = join(checkout, 'build/guest-images')
 
 /** Loaded by /init in this order, each after what it needs. */
-const modules = ['virtio_pci', 'virtio_net', 'nfsv3']
+const modules = ['virtio_pci', 'virtio_net', 'virtio_blk', 'nfsv3']
 
 /**
  * The programs that judge us are the ones people have: util-linux, coreutils, GNU tar, git. The rest is busybox.

@@ -16,11 +16,6 @@ serves() { tahoe_nfs mount --grid "gateway:http://127.0.0.1:$GATEWAY_PORT/" --ro
 # said FIELD: a number or a string from what `status --json` says.
 said() { tahoe_nfs status --json "$MNT" | sed -n 's/^ *"'"$1"'": "\{0,1\}\([^",]*\)"\{0,1\},\{0,1\}$/\1/p' | head -n 1; }
 
-forget() {
-  sync
-  echo 3 >/proc/sys/vm/drop_caches
-}
-
 begins() {
   serves
   mountpoint -q "$MNT"

@@ -8,7 +8,7 @@ import { treeOf } from './image.ts'
 import { judged } from './suite.ts'
 
 await judged(test, 'loopback', {
-  script: 'test/kernel/loopback.sh',
+  scripts: ['test/kernel/loopback.sh'],
   image: { node: true },
   memoryMb: 3072,
   timeoutMs: 600_000,

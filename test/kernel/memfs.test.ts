@@ -25,7 +25,7 @@ async function served(teardown: (end: () => Promise<void>) => void): Promise<str
 }
 
 await judged(test, 'read-write', {
-  script: 'test/kernel/readwrite.sh',
+  scripts: ['readwrite', 'emptied', 'ended'].map(name => `test/kernel/${name}.sh`),
   memoryMb: 768,
   timeoutMs: 300_000,
   async world(teardown) {

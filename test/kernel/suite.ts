@@ -1,5 +1,5 @@
-// One guest, one script, one ava test for each `check 'sentence'` in it: a check that fails,
-// or that the script never came to, is a failing test of that name.
+// One guest, one ava test for each `check 'sentence'` in its scripts: a check that fails,
+// or that they never came to, is a failing test of that name.
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,10 +11,11 @@ import { checkout, type ImageOptions } from './image.ts'
 export type World = Pick<GuestOptions, 'env' | 'files' | 'on'>
 
 export type Suite = {
-  readonly script: string
+  readonly scripts: readonly string[]
   readonly image?: ImageOptions
   readonly memoryMb: number
   readonly cpus?: number
+  readonly diskBytes?: number
   readonly timeoutMs: number
   /** What else is missing here, and what mends it. */
   readonly missing?: string | null
@@ -28,7 +29,7 @@ export const checksIn = (script: string): string[] =>
 
 export async function judged(test: TestFn, title: string, suite: Suite): Promise<void> {
   const missing = (await whatIsMissing()) ?? suite.missing ?? null
-  const names = checksIn(suite.script)
+  const names = suite.scripts.flatMap(checksIn)
   if (missing !== null) {
     if (process.env['CI'] === 'true') test(`${title}: a guest can run`, t => t.fail(missing))
     else for (const name of names) test.skip(`${title}: ${name} (${missing})`, t => t.fail())
@@ -44,8 +45,8 @@ export async function judged(test: TestFn, title: string, suite: Suite): Promise
       buildInitramfs(suite.image),
       suite.world(end => void ends.push(end)),
     ])
-    const { script, memoryMb, cpus = 1 } = suite
-    guest = await bootGuest({ initramfs, script, memoryMb, cpus, timeoutMs, ...world })
+    const { scripts, memoryMb, cpus = 1, diskBytes = 0 } = suite
+    guest = await bootGuest({ initramfs, scripts, memoryMb, cpus, diskBytes, timeoutMs, ...world })
   })
   test.after.always(async () => {
     await guest?.stop()

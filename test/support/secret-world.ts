@@ -12,6 +12,8 @@ export const secretTexts = {
   literal: Buffer.from('plain text that a LIT cap carries'),
   target: Buffer.from('where-the-secret-symlink-leads'),
   mutable: Buffer.from('the plain text of a mutable file, which has versions'),
+  written: createHash('shake256', { outputLength: 300_000 }).update('written').digest(),
+  linked: Buffer.from('where-a-symlink-that-is-made-here-leads, further than a literal holds'),
 }
 
 export function secretWorld(): { grid: TinyGrid; root: Cap; caps: Cap[] } {

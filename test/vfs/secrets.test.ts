@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import type { Cap } from '../../src/tahoe/cap.ts'
 import { decode } from '../../src/tahoe/format/base32.ts'
-import { folder, openAt, readAll, settled } from '../support/places.ts'
+import { folder, onlyAsked, openAt, readAll, settled } from '../support/places.ts'
 import { secretTexts, secretWorld } from '../support/secret-world.ts'
 import { makeTree, onTahoe, put } from '../support/tahoe.ts'
 
@@ -39,19 +39,20 @@ function needles(names: readonly string[], caps: readonly Cap[], contents: reado
   ]
 }
 
-/** That nothing of it is in `dir`; how many blocks and how many bytes of state were searched. */
+/** That nothing of it is in `dir`; how many blocks, and how many bytes of state and of staging, were searched. */
 async function searched(t: ExecutionContext, dir: string, unwanted: readonly Buffer[]) {
-  let [blocks, state] = [0, 0]
+  let [blocks, state, staged] = [0, 0, 0]
   for (const path of await readdir(dir, { recursive: true })) {
     for (const needle of unwanted) t.false(path.includes(needle.toString('latin1')), path)
     if (!(await lstat(join(dir, path))).isFile()) continue
     const bytes = await readFile(join(dir, path))
     if (/^cache\/..\//.test(path)) blocks++
     if (path.startsWith('state/state.db')) state += bytes.length
+    if (path.startsWith('state/staging/')) staged += bytes.length
     for (const needle of unwanted)
       t.is(bytes.indexOf(needle), -1, `${path} holds ${needle.toString('latin1')}`)
   }
-  return { blocks, state }
+  return { blocks, state, staged }
 }
 
 const names = [
@@ -61,6 +62,10 @@ const names = [
   'small-file-name',
   'literal-file-name',
   'mutable-file-name',
+  'new-directory-name',
+  'new-file-name',
+  'new-link-name',
+  'moved-file-name',
 ]
 
 /** Lets a child read everything, and kills it; what is on the disk then is copied, so that nothing looks after it. */
@@ -69,13 +74,14 @@ async function killedReader(
   dir: string,
   url: string | null,
   root: Cap,
+  write = false,
 ): Promise<string> {
   const child = spawn(process.execPath, [join(import.meta.dirname, '../support/secrets-child.ts')], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   t.teardown(() => child.kill('SIGKILL'))
   const gone = new Promise(resolve => child.once('exit', resolve))
-  child.stdin.end(JSON.stringify({ dir, url, root: root.uri() }))
+  child.stdin.end(JSON.stringify({ dir, url, root: root.uri(), write }))
   await Promise.race([new Promise(resolve => child.stdout.once('data', resolve)), gone])
   t.is(child.exitCode, null)
   child.kill('SIGKILL')
@@ -104,6 +110,22 @@ test('nothing of it is found after kill -9 either, and the next process serves a
   const fs = await openAt(dir, grid, root)
   await readAll(fs, fs.root)
   t.is(grid.asked.read, 0)
+  await fs.close()
+})
+
+test('nothing of what was written and waits is found after kill -9, and the next process has all of it', async t => {
+  const { grid, root, caps } = secretWorld()
+  const unwanted = needles(names, caps, Object.values(secretTexts))
+  const dir = await killedReader(t, await folder(t), null, root, true)
+  const { staged } = await searched(t, dir, unwanted)
+  t.true(staged > 300_000)
+  const fs = await openAt(dir, grid, root, { tempo: onlyAsked })
+  const made = await fs.lookup(fs.root, 'new-directory-name')
+  const file = await fs.lookup(made.id, 'new-file-name')
+  t.true(Buffer.concat((await fs.read(file.id, 0, 400_000)).data).equals(secretTexts.written))
+  const link = await fs.lookup(made.id, 'new-link-name')
+  t.deepEqual(Buffer.from((await fs.readlink(link.id)).target), secretTexts.linked)
+  await fs.lookup(fs.root, 'moved-file-name')
   await fs.close()
 })
 

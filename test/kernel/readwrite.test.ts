@@ -1,0 +1,54 @@
+// The kernel's client over a real grid, writing: everything that programs do to a folder, the
+// server killed meanwhile, and the grid compared with what the kernel was told.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import test from 'ava'
+import { makeTree, sharedTahoe, whyNoTahoe } from '../support/tahoe.ts'
+import { treeOf } from './image.ts'
+import { listingOf, mustEqual } from './listing.ts'
+import { Served } from './served.ts'
+import { judged } from './suite.ts'
+
+await judged(test, 'tahoe read-write', {
+  scripts: ['readwrite', 'killed', 'published', 'emptied', 'gone', 'ended'].map(
+    name => `test/kernel/${name}.sh`,
+  ),
+  memoryMb: 1024,
+  timeoutMs: 900_000,
+  missing: whyNoTahoe(),
+  async world(teardown) {
+    const node = await sharedTahoe()
+    const root = await makeTree(node, {})
+    const server = await Served.start({ url: node.url, root })
+    teardown(() => server[Symbol.asyncDispose]())
+    const other = await Served.start({ url: node.url, root, args: ['--read-only', '--dir-ttl', '0'] })
+    teardown(() => other[Symbol.asyncDispose]())
+    const killed = async (): Promise<void> => {
+      await server.kill()
+      await server.again()
+    }
+    return {
+      env: { PORT: server.port, OTHER_PORT: other.port },
+      files: await treeOf('scripts'),
+      on: {
+        publish: () => server.flush(),
+        'kill the server': killed,
+        async 'publish while killing'() {
+          for (let i = 0; i < 3; i++) {
+            const flushing = server.flush().catch(() => {}) // its server goes
+            await sleep(700)
+            await killed()
+            await flushing
+          }
+          await server.flush()
+        },
+        async 'compare with the grid'(seen) {
+          mustEqual(await listingOf(node, root.uri()), seen.split('\n').filter(Boolean).sort())
+          const { pending, conflicts, errors } = await server.status()
+          const left = [pending.items, conflicts, errors]
+          if (left.some(each => each.length > 0)) throw new Error(`left: ${JSON.stringify(left)}`)
+        },
+      },
+    }
+  },
+})
