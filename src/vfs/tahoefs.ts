@@ -352,6 +352,7 @@ export class Tahoefs implements V.Vfs {
   }
 
   async link(id: V.FileId, dir: V.FileId, name: string, call?: V.ChangingCall): Promise<V.Made> {
+    if (this.#tree.known(id)?.kind === 'directory') throw new FsError('EISDIR', 'link')
     return this.#change('link', [dir], call, ([place], change) =>
       this.#changes.link(this.#tree.inode(id), place!, name, change),
     )
