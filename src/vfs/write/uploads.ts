@@ -140,7 +140,8 @@ export class Uploads {
     upload.sealing = true
     try {
       await this.#options.commit(draft)
-      if (!draft.dead) draft.seal()
+      if (draft.dead || !this.#isComplete(upload, draft, Date.now())) return // somebody wrote meanwhile
+      draft.seal()
       upload.urgent = false
     } catch {
       // whoever keeps this state has heard of it
