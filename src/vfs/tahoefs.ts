@@ -415,6 +415,9 @@ export class Tahoefs implements V.Vfs {
     const stopped = this.#publisher.stop()
     this.#asker.close()
     await stopped
+    // Whoever wrote was told that it is not durable; it may as well be.
+    if (this.#trouble === null)
+      await Promise.allSettled(this.#publisher.drafts.map(draft => this.#committer.commit(draft)))
     await this.#reader.close()
     await this.#staging.close()
     await this.#state.close()

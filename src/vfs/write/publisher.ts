@@ -147,6 +147,14 @@ export class Publisher {
     this.#wake()
   }
 
+  /** Files that hold what is not durable. */
+  get drafts(): Draft[] {
+    return [...this.#uploads.all].flatMap(({ inode }) => {
+      const draft = inode.local?.draft
+      return draft && !draft.dead && !draft.isDurable ? [draft] : []
+    })
+  }
+
   /** Whether room will come by itself. */
   drains(): boolean {
     if (this.#stopped || !this.#asker.reach.reachable) return false
