@@ -18,10 +18,10 @@ import { has, mayBe, type Step, Verdict } from './verdict.ts'
 
 /** What could be published of a folder now. */
 export type Plan = {
-  readonly steps: readonly Step[]
+  readonly ready: readonly Intent[]
   /** Names that come, but cannot yet. */
   readonly unready: readonly Inode[]
-  /** Since when the first of the steps could go, in milliseconds since 1970. */
+  /** Since when the first of those that are ready could go, in milliseconds since 1970. */
   readonly since: number
   /** Whether names only leave. */
   readonly leaves: boolean
@@ -63,34 +63,40 @@ export class Linker {
   }
 
   plan(folder: Folder, now: number): Plan {
-    const steps: Step[] = []
+    const ready: Intent[] = []
     const unready: Inode[] = []
     let since = now
     for (const intent of folder.intents.values()) {
       const inode = intent.want === null ? null : this.#tree.inode(intent.want)
       if (inode ? isLocal(intent.name) : !this.#mayLeave(intent, folder)) continue
-      const cap = inode && linkable(inode)
-      if (inode && !cap) {
+      if (inode && !linkable(inode)) {
         unready.push(inode)
         continue
       }
-      steps.push({
-        intent,
-        changes: intent.changes,
-        inode,
-        child: inode && { cap: cap!, metadata: edgeMetadata(inode, cap!, inode.local?.metadata ?? {}) },
-        seq: inode?.local?.draft?.generation?.seq ?? null,
-        attrs: inode?.local?.changes ?? 0,
-      })
+      ready.push(intent)
       const before = this.#ready.get(intent)
       if (before?.changes === intent.changes) since = Math.min(since, before.since)
       else this.#ready.set(intent, { changes: intent.changes, since: now })
     }
-    return { steps, unready, since, leaves: steps.every(({ inode }) => inode === null) }
+    return { ready, unready, since, leaves: ready.every(({ want }) => want === null) }
+  }
+
+  #stepOf(intent: Intent): Step {
+    const inode = intent.want === null ? null : this.#tree.inode(intent.want)
+    const cap = inode && linkable(inode)!
+    return {
+      intent,
+      changes: intent.changes,
+      inode,
+      child: inode && { cap: cap!, metadata: edgeMetadata(inode, cap!, inode.local?.metadata ?? {}) },
+      seq: inode?.local?.draft?.generation?.seq ?? null,
+      attrs: inode?.local?.changes ?? 0,
+    }
   }
 
   /** Publishes what a plan holds. */
-  async edit(dir: Inode, folder: Folder, { steps }: Plan): Promise<void> {
+  async edit(dir: Inode, folder: Folder, { ready }: Plan): Promise<void> {
+    const steps = ready.map(intent => this.#stepOf(intent))
     folder.writing++ // it is the one that the intents are in
     this.#tree.keep(folder)
     try {
@@ -117,11 +123,11 @@ export class Linker {
   }
 
   /** Makes a directory that is new, with what is ready in it. */
-  async make(dir: Inode, folder: Folder, { steps }: Plan): Promise<void> {
+  async make(dir: Inode, folder: Folder, { ready }: Plan): Promise<void> {
+    const sets = ready.filter(({ want }) => want !== null).map(intent => this.#stepOf(intent))
     folder.writing++
     this.#tree.keep(folder)
     try {
-      const sets = steps.filter(step => step.child !== null)
       const children = new Map(sets.map(({ intent, child }) => [intent.real, child!]))
       for (const step of sets) sending(step)
       const cap = await this.#asker.once(`mkdir ${dir.id}`, signal => this.#grid.mkdir(children, { signal }))

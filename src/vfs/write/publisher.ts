@@ -395,7 +395,7 @@ export class Publisher {
   }
 
   #mayEdit(directory: Directory, plan: Plan, now: number): boolean {
-    if (plan.steps.length === 0) return false
+    if (plan.ready.length === 0) return false
     const { linger, lingerRemovals, together } = this.#tempo
     return this.#isTime(directory, plan, now, plan.leaves ? lingerRemovals : linger, together)
   }
