@@ -1,11 +1,13 @@
 // Whatever is done, whatever fails meanwhile, and whenever the machine dies: the file system
 // shows what a plain one would, and the grid has it in the end.
 
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import fc from 'fast-check'
 import { MemFs } from '../support/memfs.ts'
 import { Mortal } from '../support/mortal.ts'
-import { folder } from '../support/places.ts'
+import { folder, settled } from '../support/places.ts'
 import { TinyGrid } from '../support/tiny-grid.ts'
 import { lines, sameElsewhere } from './elsewhere.ts'
 import { type Operation, operation, perform } from './operations.ts'
@@ -98,6 +100,7 @@ async function lives(t: ExecutionContext, steps: readonly (Operation | Event)[])
     await sameElsewhere(t, fs, grid, root)
     same(await told(fs), await told(oracle))
     same(fs.status().conflicts, [])
+    await settled(() => readdirSync(join(dir, 'state', 'staging')).length <= 1) // but for the one that grows
   } finally {
     await machine.die(fs)
   }
