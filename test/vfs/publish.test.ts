@@ -107,6 +107,26 @@ test('changes of one directory are published together', async t => {
   t.is(grid.children(root).size, 201)
 })
 
+test('what is on its way to a directory that is removed meanwhile is given up', async t => {
+  const grid = new TinyGrid()
+  const root = grid.directory({ d: grid.directory({ f: grid.file('f'), g: grid.file('g') }) })
+  const fs = await opened(t, grid, root, { tempo: onlyAsked })
+  const d = await fs.lookup(fs.root, 'd')
+  await fs.remove(d.id, 'f')
+  const release = grid.hold('edit')
+  t.teardown(release)
+  const flushed = fs.flush('/d')
+  await settled(() => grid.asked.edit === 1)
+  await fs.remove(d.id, 'g')
+  await fs.rmdir(fs.root, 'd')
+  await flushed
+  release()
+  await fs.flush(null)
+  t.deepEqual(paths(grid, root), [])
+  t.deepEqual(fs.status().conflicts, [])
+  t.is(grid.asked.writes, 1)
+})
+
 test('what moves is never without a name on the grid', async t => {
   const grid = new TinyGrid()
   const f = grid.file(noise(100, 'f'))

@@ -95,7 +95,7 @@ export class Linker {
   }
 
   /** Publishes what a plan holds. */
-  async edit(dir: Inode, folder: Folder, { ready }: Plan): Promise<void> {
+  async edit(dir: Inode, folder: Folder, { ready }: Plan, stop: AbortSignal): Promise<void> {
     const steps = ready.map(intent => this.#stepOf(intent))
     folder.writing++ // it is the one that the intents are in
     this.#tree.keep(folder)
@@ -108,10 +108,11 @@ export class Linker {
       const edits = left.map(step => this.#editOf(step, folder, left))
       for (const step of left) sending(step)
       if (edits.length + filled.size > 0) {
-        const { outcomes, listing } = await this.#asker.once(`edit ${dir.id}`, async signal => {
-          if (edits.length > 0) return this.#grid.edit(dir.cap!, edits, { signal })
-          return { outcomes: [], listing: await this.#grid.list(dir.cap!, { signal }) }
-        })
+        const ask = async (signal: AbortSignal) =>
+          edits.length > 0
+            ? this.#grid.edit(dir.cap!, edits, { signal })
+            : { outcomes: [], listing: await this.#grid.list(dir.cap!, { signal }) }
+        const { outcomes, listing } = await this.#asker.once(`edit ${dir.id}`, ask, stop)
         const judged = left.map((step, at) => ({ step, outcome: outcomes[at]! }))
         await this.#judge(dir, folder, listing, judged, filled)
       }
@@ -123,14 +124,15 @@ export class Linker {
   }
 
   /** Makes a directory that is new, with what is ready in it. */
-  async make(dir: Inode, folder: Folder, { ready }: Plan): Promise<void> {
+  async make(dir: Inode, folder: Folder, { ready }: Plan, stop: AbortSignal): Promise<void> {
     const sets = ready.filter(({ want }) => want !== null).map(intent => this.#stepOf(intent))
     folder.writing++
     this.#tree.keep(folder)
     try {
       const children = new Map(sets.map(({ intent, child }) => [intent.real, child!]))
       for (const step of sets) sending(step)
-      const cap = await this.#asker.once(`mkdir ${dir.id}`, signal => this.#grid.mkdir(children, { signal }))
+      const ask = (signal: AbortSignal) => this.#grid.mkdir(children, { signal })
+      const cap = await this.#asker.once(`mkdir ${dir.id}`, ask, stop)
       if (dir.edges === 0) return // it was removed meanwhile
       const change = new Change()
       this.#tree.arrived(dir, cap, change)

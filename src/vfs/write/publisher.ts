@@ -25,6 +25,9 @@ import { isLocalAlone, type Upload, Uploads } from './uploads.ts'
 /** Directories that are published at a time. */
 const EDITS = 4
 
+/** How much longer than a look it is not looked again. */
+const IDLE_SHARE = 10
+
 /** Items that `pending` tells of. */
 const MAX_ITEMS = 100
 
@@ -51,6 +54,8 @@ type Directory = {
   /** Somebody wants it published now. */
   urgent: boolean
   running: Promise<void> | null
+  /** Ends what runs. */
+  stop: AbortController
 }
 
 /** Somebody waits until each of `awaited` is true, and these directories are hurried until then. */
@@ -75,7 +80,9 @@ export class Publisher {
   readonly #new = new Set<Inode>()
   readonly #flushes = new Set<Flush>()
   #timer: NodeJS.Timeout | null = null
-  #soon: NodeJS.Immediate | null = null
+  #soon: NodeJS.Timeout | null = null
+  /** When it may look again without taking more than its share of the time. */
+  #soonest = 0
   #sweeping: Promise<void> | null = null
   #started = false
   #stopped = false
@@ -112,7 +119,7 @@ export class Publisher {
   async stop(): Promise<void> {
     this.#stopped = true
     if (this.#timer) clearTimeout(this.#timer)
-    if (this.#soon) clearImmediate(this.#soon)
+    if (this.#soon) clearTimeout(this.#soon)
     this.#timer = this.#soon = null
     for (const { done } of this.#flushes)
       done.reject(new FsError('EIO', 'flush: nothing is published any more'))
@@ -311,19 +318,23 @@ export class Publisher {
         changedAt: Date.now(),
         urgent: false,
         running: null,
+        stop: new AbortController(),
       }
       this.#directories.set(id, directory)
     }
     return directory
   }
 
-  /** Looks as soon as the present turn has ended. */
+  /** Looks as soon as the present turn has ended, and no more often than is good for the others. */
   #wake(): void {
     if (this.#stopped || !this.#started) return
-    this.#soon ??= setImmediate(() => {
-      this.#soon = null
-      this.#look()
-    })
+    this.#soon ??= setTimeout(
+      () => {
+        this.#soon = null
+        this.#look()
+      },
+      Math.max(0, this.#soonest - performance.now()),
+    )
   }
 
   #schedule(): void {
@@ -336,11 +347,14 @@ export class Publisher {
 
   #look(): void {
     if (this.#stopped) return
+    const began = performance.now()
     try {
       this.#step()
     } catch (err) {
       this.#failed(err) // what is here cannot be made sense of: better nothing than something wrong
     }
+    const ended = performance.now()
+    this.#soonest = ended + (ended - began) * IDLE_SHARE
   }
 
   /** Begins what has become due, and looks again as long as something waits. */
@@ -359,8 +373,10 @@ export class Publisher {
       else if (!seen.has(dir.id)) this.#see(this.#tree.folder(dir.id)!, now)
       seen.add(dir.id)
     }
-    for (const [id, { running }] of this.#directories)
+    for (const [id, { running, stop }] of this.#directories) {
       if (!running && !seen.has(id)) this.#directories.delete(id)
+      if (running && !this.#tree.nameless(id)?.edges) stop.abort() // whatever was in it goes with it
+    }
     this.#progress()
     if (this.#uploads.size > 0 || this.#directories.size > 0) this.#schedule()
   }
@@ -374,8 +390,11 @@ export class Publisher {
     if (running >= EDITS) return
     const plan = this.#linker.plan(folder, now)
     if (dir.cap === null ? !this.#mayMake(directory, plan, now) : !this.#mayEdit(directory, plan, now)) return
+    const { signal } = (directory.stop = new AbortController())
     const work =
-      dir.cap === null ? this.#linker.make(dir, folder, plan) : this.#linker.edit(dir, folder, plan)
+      dir.cap === null
+        ? this.#linker.make(dir, folder, plan, signal)
+        : this.#linker.edit(dir, folder, plan, signal)
     directory.running = work
       .then(
         () => {
@@ -383,6 +402,7 @@ export class Publisher {
           directory.urgent = false
         },
         (err: unknown) => {
+          if (signal.aborted) return
           directory.attempts.failed(err)
           this.#log.debug({ err }, 'a directory could not be published')
         },
@@ -396,8 +416,10 @@ export class Publisher {
 
   #mayEdit(directory: Directory, plan: Plan, now: number): boolean {
     if (plan.ready.length === 0) return false
-    const { linger, lingerRemovals, together } = this.#tempo
-    return this.#isTime(directory, plan, now, plan.leaves ? lingerRemovals : linger, together)
+    const { linger, lingerRemovals, together, togetherNew } = this.#tempo
+    return plan.leaves
+      ? this.#isTime(directory, plan, now, lingerRemovals, togetherNew)
+      : this.#isTime(directory, plan, now, linger, together)
   }
 
   #mayMake(directory: Directory, plan: Plan, now: number): boolean {

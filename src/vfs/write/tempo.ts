@@ -9,11 +9,11 @@ export type Tempo = {
   readonly dirtyMax: number
   /** A directory is published when no name in it has changed for so long, */
   readonly linger: number
-  /** or for so long, when names only go: they may all go with the directory itself. */
+  /** or for so long, when names only leave: they may all leave with the directory itself. */
   readonly lingerRemovals: number
   /** Names that are ready wait at most so long for those that are not, */
   readonly together: number
-  /** and in a directory that is new, so long. */
+  /** and so long where the directory is new, or names only leave. */
   readonly togetherNew: number
   /** Before each further try of what failed; the last is repeated. */
   readonly delays: readonly number[]

@@ -47,7 +47,7 @@ export type UploadsOptions = {
   readonly tempo: Tempo
   /** Makes a draft durable. */
   readonly commit: (draft: Draft) => Promise<void>
-  /** Hears when one has ended, and none is left that could begin. */
+  /** Hears when an upload has ended, and none is left that could begin. */
   readonly idle: () => void
 }
 
@@ -139,16 +139,17 @@ export class Uploads {
   async #seal(upload: Upload, draft: Draft): Promise<void> {
     upload.sealing = true
     try {
-      await this.#options.commit(draft)
+      if (!draft.isDurable) await this.#options.commit(draft)
       if (draft.dead || !this.#isComplete(upload, draft, Date.now())) return // somebody wrote meanwhile
       draft.seal()
       upload.urgent = false
+      this.#ready.push(upload)
     } catch {
       // whoever keeps this state has heard of it
     } finally {
       upload.sealing = false
     }
-    if (!this.#stopped) this.#options.idle()
+    this.#fill()
   }
 
   #fill(): void {
