@@ -157,19 +157,23 @@ export class Tahoefs implements V.Vfs {
     if (root.type !== 'directory' || root.authority === 'verify')
       throw new FsError('ENOTDIR', 'the root cap is not that of a directory that can be read')
     const state = await State.open(stateDir, root.uri())
+    const opened: { close(): Promise<void> }[] = [state]
     try {
       const cache = await BlockCache.open({ dir: cacheDir, key: state.key('cache'), limit: cacheSize, log })
+      opened.unshift(cache)
       const asker = new Asker(log, options.patience)
       const dir = join(stateDir, 'staging')
       const staging = await Staging.open({ dir, state, disk, limit: options.stagingSize })
+      opened.unshift(staging)
       const fs = new Tahoefs(options, state, asker, cache, staging)
       await fs.#tree.start(root)
-      const { inodes, lost } = restore(fs.#tree, state, staging)
+      const { inodes, lost, orphans } = restore(fs.#tree, state, staging)
+      await state.commit(orphans)
       if (lost === null) fs.#publisher.start(inodes)
       else fs.#stop(lost)
       return fs
     } catch (err) {
-      await state.close()
+      for (const each of opened) await each.close()
       throw err
     }
   }
@@ -557,17 +561,13 @@ export class Tahoefs implements V.Vfs {
       const draft = inode.local!.draft!
       const { seq } = draft
       const attr = this.#attr(inode)
-      const extents = draft.extents.frozen()
+      const [from, to] = [Math.min(start, attr.size), Math.min(end, attr.size)]
+      const extents = [...draft.extents.pieces(from, to)].flatMap(({ extent }) => extent ?? [])
       const segments = segmentsOf(extents)
       for (const segment of segments) segment.users++
       try {
         const content = { ...draft.content, extents }
-        const data = await this.#drawing.read(
-          content,
-          Math.min(start, attr.size),
-          Math.min(end, attr.size),
-          signal,
-        )
+        const data = await this.#drawing.read(content, from, to, signal)
         if (draft.seq === seq || tries >= MAX_ANEW || inode.local?.draft !== draft) return { data, attr }
       } finally {
         for (const segment of segments) segment.users--

@@ -10,7 +10,7 @@ import type { FileId, Kind } from '../vfs.ts'
 import { edgeAttrs } from './edge.ts'
 import type { Folder, Intent } from './folder.ts'
 import { type Inode, type InodeChange, later, MOVED, now, setInode, touch } from './inode.ts'
-import { type Edge, Names, Snapshot } from './snapshot.ts'
+import { type Edge, Names, NOBODY, Snapshot } from './snapshot.ts'
 import type { Change, Tree } from './tree.ts'
 
 /** What a listing proves, which was read after our own edits. */
@@ -136,6 +136,7 @@ class Merge {
     const known = was && this.#tree.known(was.id)
     if (
       known &&
+      known.local === null &&
       known.kind === kind &&
       sameThing(kind, was.cap, child.cap) &&
       !partsNames(known, was.cap, child.cap)
@@ -148,7 +149,7 @@ class Merge {
     const elsewhere = kind === 'directory' ? this.#tree.locate(child.cap) : undefined
     if (elsewhere) {
       const hangs = this.#mayHangHere(elsewhere) ? this.#dir.id : elsewhere.parent
-      this.#tree.named(elsewhere, hangs, this.#change)
+      this.#tree.named(elsewhere, this.#dir.id, this.#change, hangs)
       return elsewhere.id
     }
     const inode = birth(this.#tree, this.#dir, child, this.#listing, this.#time)
@@ -213,9 +214,6 @@ class Merge {
     return true
   }
 }
-
-/** The inode of a name that is hidden by an intent and leads elsewhere than it did. */
-const NOBODY = 0n
 
 /** A directory is its storage index, whatever authority leads to it; a file is its name. */
 const sameThing = (kind: Kind, a: Cap, b: Cap): boolean =>

@@ -19,6 +19,9 @@ export type Edge = {
   readonly metadata: Metadata
 }
 
+/** The inode of a name that an intent hides, and that somebody else has made lead elsewhere. */
+export const NOBODY: FileId = 0n
+
 export class Snapshot {
   readonly edges: readonly Edge[]
   /** The ordinal for the next edge that is new. */

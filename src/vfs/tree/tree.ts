@@ -16,7 +16,7 @@ import type { Draft } from '../write/draft.ts'
 import { Folder, type Intent } from './folder.ts'
 import { addInode, type Inode, inodeOf, now, setPlace } from './inode.ts'
 import { packIntent, packLocal } from './pack.ts'
-import { Snapshot } from './snapshot.ts'
+import { NOBODY, Snapshot } from './snapshot.ts'
 
 export const ROOT: FileId = 1n
 
@@ -262,12 +262,12 @@ export class Tree {
     return locator
   }
 
-  /** An inode that is known here by itself, from its row. ESTALE when there is none. */
-  restored(id: FileId): Inode {
+  /** An inode that is known here by itself, from its row; undefined when it has no name. */
+  restored(id: FileId): Inode | undefined {
     const row = this.#inodes.has(id) ? undefined : this.state.get('SELECT * FROM inode WHERE id = ?', id)
     const inode = row && inodeOf(row)
     if (inode && inode.kind !== 'directory') this.#inodes.set(id, inode)
-    return this.inode(id)
+    return this.known(id)
   }
 
   /** The inode of a directory that is known already, wherever it hangs. */
@@ -342,7 +342,9 @@ export class Tree {
     intent.want = want
     if (want !== null) intent.name = name
     intent.changes++
-    if (want === null && intent.expect === null && intent.sent.length === 0)
+    // What somebody else has put there is shown only once it has an inode.
+    const foreign = folder.snapshot.find(name)?.id === NOBODY
+    if (want === null && intent.expect === null && intent.sent.length === 0 && !foreign)
       this.settle(folder, intent, change)
     else change.ops.push(this.intentRow(folder.id, intent))
     folder.changed()
@@ -431,17 +433,16 @@ export class Tree {
     return {}
   }
 
-  /** `dir` names the inode once more; the folder shows it already. */
-  named(inode: Inode, dir: FileId, { ops }: Change): void {
+  /** `dir` names the inode once more; the folder shows it already. `parent`: where a directory's `..` leads from now on. */
+  named(inode: Inode, dir: FileId, { ops }: Change, parent = dir): void {
     inode.edges++
-    if (inode.kind !== 'directory' && inode.edges > 1) {
+    if (inode.edges > 1) {
       for (const each of [inode.parent, dir]) {
         this.#dirs(inode.id).add(each)
         ops.push(['addLink', inode.id, each])
       }
-    } else {
-      inode.parent = dir
     }
+    if (inode.edges === 1 || inode.kind === 'directory') inode.parent = parent
     ops.push(setPlace(inode))
   }
 
@@ -451,17 +452,41 @@ export class Tree {
     if (inode.edges === 0) this.#gone(inode, change)
     else {
       const dirs = this.#links.get(inode.id)
-      if (dirs?.has(folder.id) && folder.namesOf(inode.id).length === 0) {
-        dirs.delete(folder.id)
-        change.ops.push(['dropLink', inode.id, folder.id])
-      }
-      if (dirs && !dirs.has(inode.parent)) inode.parent = [...dirs][0]!
-      if (inode.edges === 1 && dirs) {
-        this.#links.delete(inode.id)
-        change.ops.push(['dropLinks', inode.id])
-      }
+      if (dirs) this.#unlinked(inode, folder, dirs, change)
+      this.rest(inode, change)
     }
     change.ops.push(setPlace(inode))
+  }
+
+  #unlinked(inode: Inode, folder: Folder, dirs: Set<FileId>, { ops }: Change): void {
+    // Where one of two names is left, it need not be looked for.
+    const gone = inode.edges === 1 ? dirs.size > 1 : folder.namesOf(inode.id).length === 0
+    if (gone) {
+      dirs.delete(folder.id)
+      ops.push(['dropLink', inode.id, folder.id])
+    }
+    if (!dirs.has(inode.parent)) inode.parent = [...dirs][0]!
+    if (inode.edges > 1) return
+    this.#links.delete(inode.id)
+    ops.push(['dropLinks', inode.id])
+  }
+
+  /** The grid knows as much of an inode as this machine, once no name of it waits; those in `settled` do not. */
+  rest(inode: Inode, { ops, after }: Change, settled: ReadonlySet<Intent> = new Set()): void {
+    const { local } = inode
+    if (!local || inode.cap === null) return
+    for (const { folder, key } of this.namesOf(inode)) {
+      const intent = folder.intents.get(key)
+      if (intent?.want === inode.id && !settled.has(intent)) return
+    }
+    const { draft } = local
+    if (draft && !(draft.isPublished && draft.isDurable)) return
+    inode.local = null
+    ops.push(['dropLocal', inode.id])
+    if (!draft) return
+    draft.dead = true
+    ops.push(['dropExtents', inode.id])
+    after.push(() => draft.dispose())
   }
 
   retain(id: FileId): void {
@@ -495,7 +520,12 @@ export class Tree {
     const { id, local } = inode
     const held = this.#retained.has(id)
     if (inode.kind === 'directory') {
-      if (inode.cap !== null) return
+      if (inode.cap !== null) {
+        inode.local = null
+        this.#links.delete(id)
+        ops.push(['dropLocal', id], ['dropLinks', id])
+        return
+      }
       ops.push(['dropDirectory', id], ['dropIntents', id])
       this.#pinned.delete(id)
       this.#held.delete(id)

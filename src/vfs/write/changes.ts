@@ -53,7 +53,8 @@ export class Changes {
       change.drafts.push(draft)
       touch(inode)
     } else {
-      this.#tree.republish(inode, change)
+      // The grid keeps no atime.
+      if (wanted.mode !== undefined || wanted.mtime !== undefined) this.#tree.republish(inode, change)
       stamp(inode)
     }
     if (inode.local) inode.local.changes++

@@ -8,14 +8,15 @@ import type { Draft, Entry } from './draft.ts'
 import { segmentsOf } from './extents.ts'
 import type { Staging } from './staging.ts'
 
+type Batch = { readonly drafts: Set<Draft>; readonly done: PromiseWithResolvers<void> }
+
 export class Committer {
   readonly #state: State
   readonly #staging: Staging
   /** The row of what is known of an inode here alone. */
   readonly #localRow: (draft: Draft) => Op
-  #next = new Set<Draft>()
-  #running: Promise<void> | null = null
-  #following: Promise<void> | null = null
+  #next: Batch | null = null
+  #running = false
 
   constructor(state: State, staging: Staging, localRow: (draft: Draft) => Op) {
     this.#state = state
@@ -25,31 +26,39 @@ export class Committer {
 
   /** What was done to `draft` before is durable when this returns. */
   commit(draft: Draft): Promise<void> {
-    this.#next.add(draft)
-    if (!this.#running) return this.#start()
-    this.#following ??= this.#running.catch(() => {}).then(() => this.#start())
-    return this.#following
+    this.#next ??= { drafts: new Set(), done: Promise.withResolvers() }
+    const { drafts, done } = this.#next
+    drafts.add(draft)
+    if (!this.#running) void this.#run()
+    return done.promise
   }
 
-  #start(): Promise<void> {
-    const drafts = this.#next
-    this.#next = new Set()
-    this.#following = null
-    this.#running = this.#commit([...drafts].map(draft => draft.entry())).finally(() => {
-      this.#running = null
-    })
-    return this.#running
+  /** One batch after the other: two at a time would pass each other on the way to the database. */
+  async #run(): Promise<void> {
+    this.#running = true
+    while (this.#next) {
+      const { drafts, done } = this.#next
+      this.#next = null
+      const living = [...drafts].filter(draft => !draft.dead)
+      await this.#commit(living.map(draft => draft.entry())).then(done.resolve, done.reject)
+    }
+    this.#running = false
   }
 
   async #commit(entries: readonly Entry[]): Promise<void> {
     const extents = entries.flatMap(({ extents }) => extents.flatMap(({ extent }) => extent ?? []))
     const segments = segmentsOf(extents)
-    await this.#staging.sync(segments)
-    const living = entries.filter(({ draft }) => !draft.dead)
-    await this.#state.commit([
-      ...this.#staging.announce(segments),
-      ...living.flatMap(entry => [...this.#opsOf(entry)]),
-    ])
+    for (const segment of segments) segment.users++ // a file that is removed meanwhile lets them go
+    try {
+      await this.#staging.sync(segments)
+      const living = entries.filter(({ draft }) => !draft.dead)
+      await this.#state.commit([
+        ...this.#staging.announce(segments),
+        ...living.flatMap(entry => [...this.#opsOf(entry)]),
+      ])
+    } finally {
+      for (const segment of segments) segment.users--
+    }
     for (const { draft, released, seq } of entries) {
       for (const segment of released) segment.users--
       draft.committed = Math.max(draft.committed, seq)

@@ -14,7 +14,10 @@ import type { FileId } from '../vfs.ts'
 import { isLocal } from './changes.ts'
 import type { Conflicts } from './conflicts.ts'
 import type { Draft } from './draft.ts'
-import { has, mayBe, type Step, Verdict } from './verdict.ts'
+import { has, linkable, mayBe, presumed, type Step, Verdict } from './verdict.ts'
+
+/** Directories above one that are looked at. */
+const MAX_DEPTH = 200
 
 /** What could be published of a folder now. */
 export type Plan = {
@@ -27,7 +30,14 @@ export type Plan = {
   readonly leaves: boolean
 }
 
+/** Steps that were not sent: into a directory that holds something, and those of which nothing is known. */
+type GivenUp = { readonly filled: ReadonlySet<Intent>; readonly moot: readonly Step[] }
+
+const nothing: GivenUp = { filled: new Set(), moot: [] }
+
 export type LinkerOptions = {
+  /** Milliseconds that a name waits for what it displaces to hang elsewhere. */
+  readonly together: number
   readonly tree: Tree
   readonly listings: Listings
   readonly grid: Grid
@@ -45,10 +55,14 @@ export class Linker {
   readonly #commit: (draft: Draft) => Promise<void>
   /** Since when an intent can go, as it is now. */
   readonly #ready = new WeakMap<Intent, { readonly changes: number; readonly since: number }>()
+  /** Since when a name waits for what it displaces to hang elsewhere. */
+  readonly #blocked = new WeakMap<Intent, number>()
+  readonly #together: number
   /** What of an intent was proved last. */
   readonly #proved = new WeakMap<Intent, number>()
 
-  constructor({ tree, listings, grid, asker, conflicts, commit }: LinkerOptions) {
+  constructor({ tree, listings, grid, asker, conflicts, commit, together }: LinkerOptions) {
+    this.#together = together
     this.#tree = tree
     this.#listings = listings
     this.#grid = grid
@@ -67,8 +81,9 @@ export class Linker {
     const unready: Inode[] = []
     let since = now
     for (const intent of folder.intents.values()) {
-      const inode = intent.want === null ? null : this.#tree.inode(intent.want)
-      if (inode ? isLocal(intent.name) : !this.#mayLeave(intent, folder)) continue
+      const inode = intent.want === null ? null : this.#tree.known(intent.want)
+      if (inode === undefined || (inode && isLocal(intent.name))) continue
+      if (!this.#mayLeave(intent, folder) && !(inode && this.#waitedLong(intent, now))) continue
       if (inode && !linkable(inode)) {
         unready.push(inode)
         continue
@@ -79,6 +94,13 @@ export class Linker {
       else this.#ready.set(intent, { changes: intent.changes, since: now })
     }
     return { ready, unready, since, leaves: ready.every(({ want }) => want === null) }
+  }
+
+  /** Two names that displace each other's inodes would wait for each other for ever. */
+  #waitedLong(intent: Intent, now: number): boolean {
+    const since = this.#blocked.get(intent)
+    if (since === undefined) this.#blocked.set(intent, now)
+    return since !== undefined && Math.abs(now - since) >= this.#together
   }
 
   #stepOf(intent: Intent): Step {
@@ -101,20 +123,25 @@ export class Linker {
     this.#tree.keep(folder)
     try {
       const { filled, unknown } = await this.#lookInto(steps)
+      const moot = steps.filter(({ inode, intent }) => !inode && presumed(intent) === null)
       const left = steps.filter(
-        ({ intent, changes }) =>
-          intent.changes === changes && has(folder, intent) && !filled.has(intent) && !unknown.has(intent),
+        step =>
+          step.intent.changes === step.changes &&
+          has(folder, step.intent) &&
+          !filled.has(step.intent) &&
+          !unknown.has(step.intent) &&
+          !moot.includes(step),
       )
       const edits = left.map(step => this.#editOf(step, folder, left))
       for (const step of left) sending(step)
-      if (edits.length + filled.size > 0) {
+      if (edits.length + filled.size + moot.length > 0) {
         const ask = async (signal: AbortSignal) =>
           edits.length > 0
             ? this.#grid.edit(dir.cap!, edits, { signal })
             : { outcomes: [], listing: await this.#grid.list(dir.cap!, { signal }) }
         const { outcomes, listing } = await this.#asker.once(`edit ${dir.id}`, ask, stop)
         const judged = left.map((step, at) => ({ step, outcome: outcomes[at]! }))
-        await this.#judge(dir, folder, listing, judged, filled)
+        await this.#judge(dir, folder, listing, judged, { filled, moot })
       }
       for (const err of unknown.values()) throw err
     } finally {
@@ -139,17 +166,17 @@ export class Linker {
       // It is new: what another try may have sent is not in it.
       for (const intent of folder.intents.values()) intent.sent = []
       const judged = sets.map(step => ({ step, outcome: { done: true } as const }))
-      await this.#judge(dir, folder, { children, writable: true }, judged, new Set(), change)
+      await this.#judge(dir, folder, { children, writable: true }, judged, nothing, change)
     } finally {
       folder.writing--
-      this.#tree.keep(folder)
+      if (this.#tree.nameless(dir.id)) this.#tree.keep(folder)
     }
   }
 
   /** Whether a name may go: what it led to is removed, or hangs elsewhere, or does once a set of the same edit is done. */
   #mayLeave(intent: Intent, folder: Folder): boolean {
     const was = this.#was(intent)
-    if (!was) return true
+    if (!was || was.id === intent.want) return true
     if (was.edges === 0) return was.kind !== 'directory' || this.#mayGoWith(was)
     return this.#hangsElsewhere(was) || this.#follows(intent, folder) !== null
   }
@@ -172,22 +199,26 @@ export class Linker {
 
   /** Whether the grid has it under some name of those that it has here, or it has none but on this machine. */
   #hangsElsewhere(inode: Inode): boolean {
-    let alone = true
+    let [names, local] = [0, 0]
     for (const { folder, key } of this.#tree.namesOf(inode)) {
-      if (isLocal(folder.find(key)!.name)) continue
-      alone = false
+      names++
+      if (isLocal(folder.find(key)!.name)) {
+        local++
+        continue
+      }
       if (folder.intents.get(key)?.want !== inode.id && this.#hangs(folder.id)) return true
     }
-    return alone
+    return names > 0 && names === local
   }
 
   /** Whether the grid has a directory where it is here, up to the root. */
-  #hangs(dir: FileId): boolean {
+  #hangs(dir: FileId, depth = 0): boolean {
     if (dir === ROOT) return true
+    if (depth > MAX_DEPTH) return false // a directory below itself
     const inode = this.#tree.nameless(dir)
     if (!inode || inode.edges === 0 || inode.cap === null) return false
     for (const { folder, key } of this.#tree.namesOf(inode))
-      return folder.intents.get(key)?.want !== inode.id && this.#hangs(folder.id)
+      if (folder.intents.get(key)?.want !== inode.id && this.#hangs(folder.id, depth + 1)) return true
     return false
   }
 
@@ -195,21 +226,21 @@ export class Linker {
   #follows(intent: Intent, folder: Folder): Intent | null {
     const was = this.#was(intent)
     if (!was || was.edges === 0 || linkable(was) === null) return null
-    for (const key of folder.namesOf(was.id)) {
-      const other = folder.intents.get(key)
+    for (const place of this.#tree.namesOf(was)) {
+      if (place.folder !== folder) continue
+      const other = folder.intents.get(place.key)
       if (other?.want === was.id && !isLocal(other.name)) return other
     }
     return null
   }
 
   #editOf({ intent, child }: Step, folder: Folder, steps: readonly Step[]): Edit {
-    const { real, expect, sent } = intent
+    const { real, expect } = intent
     if (child) return { op: 'set', name: real, child, expect }
-    const may = expect ?? sent.findLast(cap => cap !== null)!
     const was = this.#was(intent)
     const before = was && was.edges > 0 && !this.#hangsElsewhere(was) ? this.#follows(intent, folder) : null
     const after = before && steps.some(step => step.intent === before) ? { after: before.real } : {}
-    return { op: 'unlink', name: real, expect: may, ...after }
+    return { op: 'unlink', name: real, expect: presumed(intent)!, ...after }
   }
 
   /** Of the removed directories, those that hold something which was not removed here, and those that cannot be looked into. */
@@ -217,12 +248,12 @@ export class Linker {
     const filled = new Set<Intent>()
     const unknown = new Map<Intent, unknown>()
     const looks = steps.map(async ({ intent, inode }) => {
-      const { expect } = intent
-      if (inode || expect?.type !== 'directory') return
+      const there = presumed(intent)
+      if (there?.type !== 'directory' || (inode?.cap && there.same(inode.cap))) return
       const was = this.#was(intent)
       if (was && was.edges > 0) return // it is elsewhere
       try {
-        if (!(await this.#isEmptied(expect, was, new Set()))) filled.add(intent)
+        if (!(await this.#isEmptied(there, was, new Set()))) filled.add(intent)
       } catch (err) {
         unknown.set(intent, err)
       }
@@ -254,7 +285,7 @@ export class Linker {
     folder: Folder,
     listing: Listing,
     judged: readonly { readonly step: Step; readonly outcome: Outcome }[],
-    filled: ReadonlySet<Intent>,
+    { filled, moot }: GivenUp,
     change = new Change(),
   ): Promise<void> {
     const verdict = new Verdict(this.#tree, this.#conflicts, dir, folder, listing, change)
@@ -265,6 +296,7 @@ export class Linker {
       } else verdict.refused(step, outcome.found)
     }
     for (const intent of filled) verdict.filled(intent)
+    for (const { intent } of moot) verdict.moot(intent)
     folder.edits++
     const now = Date.now()
     dir.publishedAt = now
@@ -277,12 +309,7 @@ export class Linker {
 
 /** From the moment that it is sent it may be there. */
 function sending({ intent, child }: Step): void {
-  intent.sent = [...intent.sent, child === null ? null : child.cap]
-}
-
-/** The cap that a name may lead to now; null while there is none. */
-export function linkable({ cap, local }: Inode): Cap | null {
-  const draft = local?.draft
-  if (!draft || draft.isPublished) return cap
-  return draft.generation?.cap ?? null
+  const cap = child === null ? null : child.cap
+  const known = intent.sent.some(each => (cap === null ? each === null : each?.same(cap)))
+  if (!known) intent.sent = [...intent.sent, cap]
 }

@@ -16,11 +16,12 @@ import { isLocal } from './changes.ts'
 import { Conflicts } from './conflicts.ts'
 import type { Draft } from './draft.ts'
 import type { Drawing } from './drawing.ts'
-import { Linker, linkable, type Plan } from './linker.ts'
+import { Linker, type Plan } from './linker.ts'
 import type { Conflict, Pending, PendingItem } from './pending.ts'
 import type { Segment, Staging } from './staging.ts'
 import { type Tempo, tempo as usual } from './tempo.ts'
 import { isLocalAlone, type Upload, Uploads } from './uploads.ts'
+import { linkable } from './verdict.ts'
 
 /** Directories that are published at a time. */
 const EDITS = 4
@@ -79,6 +80,8 @@ export class Publisher {
   /** Directories that the grid does not have. */
   readonly #new = new Set<Inode>()
   readonly #flushes = new Set<Flush>()
+  /** Directories that are being published. */
+  #editing = 0
   #timer: NodeJS.Timeout | null = null
   #soon: NodeJS.Timeout | null = null
   /** When it may look again without taking more than its share of the time. */
@@ -105,7 +108,15 @@ export class Publisher {
       commit,
       idle: () => this.#wake(),
     })
-    this.#linker = new Linker({ tree, listings, grid, asker, conflicts: this.#conflicts, commit })
+    this.#linker = new Linker({
+      tree,
+      listings,
+      grid,
+      asker,
+      conflicts: this.#conflicts,
+      commit,
+      together: this.#tempo.together,
+    })
   }
 
   /** Begins with what an earlier process left. */
@@ -168,7 +179,7 @@ export class Publisher {
     for (const { attempts, inode } of this.#uploads.all)
       if (attempts.error === null && !isLocalAlone(this.#tree, inode)) return true
     if (this.#sweeping || this.#staging.unused.length > 0) return true
-    return [...this.#directories.values()].some(({ running }) => running !== null)
+    return this.#editing > 0
   }
 
   /** A directory was gone on the grid, and is made again because something waits in it. */
@@ -200,7 +211,10 @@ export class Publisher {
     await this.#tree.state.commit(
       retired.filter(({ known }) => known).map(({ id }) => ['dropSegment', id] as const),
     )
-    for (const segment of retired) await this.#staging.remove(segment)
+    for (const segment of retired)
+      await this.#staging
+        .remove(segment)
+        .catch(err => this.#log.warn({ err }, 'a staging file could not be removed'))
   }
 
   /** Publishes what waits at or below an inode; returns when all that waited at the call is on the grid. */
@@ -279,8 +293,8 @@ export class Publisher {
       const dir = this.#tree.nameless(folder.id)
       if (!dir || dir.edges === 0) continue
       for (const [key, intent] of folder.intents) {
-        const inode = intent.want === null ? null : this.#tree.inode(intent.want)
-        if (!inode || !isLocal(intent.name)) yield { folder, dir, key, intent, inode }
+        const inode = intent.want === null ? null : this.#tree.known(intent.want)
+        if (inode !== undefined && !(inode && isLocal(intent.name))) yield { folder, dir, key, intent, inode }
       }
     }
   }
@@ -295,9 +309,10 @@ export class Publisher {
       upload.attempts.hurry()
       const draft = inode.local?.draft
       const { seq } = draft ?? { seq: 0 }
+      const isOver = () => inode.edges === 0 || isLocalAlone(tree, inode)
       yield draft
-        ? () => inode.edges === 0 || inode.local?.draft !== draft || draft.published >= seq
-        : () => inode.edges === 0 || inode.cap !== null
+        ? () => isOver() || inode.local?.draft !== draft || draft.published >= seq
+        : () => isOver() || inode.cap !== null
     }
     const above = new Set(tree.above(id))
     for (const { folder, dir, key, intent, inode } of this.#intents()) {
@@ -339,10 +354,13 @@ export class Publisher {
 
   #schedule(): void {
     if (this.#stopped || !this.#started || this.#timer) return
-    this.#timer = setTimeout(() => {
-      this.#timer = null
-      this.#look()
-    }, this.#tempo.tick).unref()
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = null
+        this.#look()
+      },
+      Math.max(this.#tempo.tick, this.#soonest - performance.now()),
+    ).unref()
   }
 
   #look(): void {
@@ -386,11 +404,11 @@ export class Publisher {
     if (!dir || dir.edges === 0) return
     const directory = this.#directory(folder.id)
     if (directory.running || !directory.attempts.isDue(now, this.#asker.reach)) return
-    const running = [...this.#directories.values()].filter(each => each.running).length
-    if (running >= EDITS) return
+    if (this.#editing >= EDITS) return
     const plan = this.#linker.plan(folder, now)
     if (dir.cap === null ? !this.#mayMake(directory, plan, now) : !this.#mayEdit(directory, plan, now)) return
     const { signal } = (directory.stop = new AbortController())
+    this.#editing++
     const work =
       dir.cap === null
         ? this.#linker.make(dir, folder, plan, signal)
@@ -409,6 +427,7 @@ export class Publisher {
       )
       .finally(() => {
         directory.running = null
+        this.#editing--
         this.sweep()
         this.#wake()
       })

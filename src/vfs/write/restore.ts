@@ -4,6 +4,7 @@
 import { FsError } from '../../errors.ts'
 import type { Cap } from '../../tahoe/cap.ts'
 import { nameKey } from '../names.ts'
+import type { Op } from '../state/schema.ts'
 import type { State } from '../state/state.ts'
 import type { Folder } from '../tree/folder.ts'
 import type { Inode } from '../tree/inode.ts'
@@ -19,15 +20,24 @@ export type Restored = {
   readonly inodes: readonly Inode[]
   /** Says what of the staged bytes is missing; null when all of them are there. */
   readonly lost: string | null
+  /** Drops what belonged to inodes that have no name any more. */
+  readonly orphans: readonly Op[]
 }
 
 export function restore(tree: Tree, state: State, staging: Staging): Restored {
   const folders = intents(tree, state)
   const inodes: Inode[] = []
   const missing = new Set<number>()
+  const orphans: Op[] = state
+    .all('SELECT DISTINCT id FROM extent WHERE id NOT IN (SELECT id FROM local)')
+    .map(row => ['dropExtents', row['id'] as FileId])
   for (const row of state.all('SELECT id, body, valid, since FROM local')) {
     const id = row['id'] as FileId
     const inode = tree.restored(id)
+    if (!inode) {
+      orphans.push(['dropLocal', id], ['dropExtents', id])
+      continue
+    }
     const body = tree.unsealed(row['body'] as Uint8Array, `local ${id}`)
     const { cap, draft, local } = unpackLocal(body, Number(row['since']))
     if (inode.kind !== 'directory') inode.cap = cap
@@ -39,7 +49,7 @@ export function restore(tree: Tree, state: State, staging: Staging): Restored {
     inodes.push(inode)
   }
   for (const folder of folders) assumeSent(tree, folder)
-  return { inodes, lost: missing.size === 0 ? null : lostOf(missing, staging) }
+  return { inodes, lost: missing.size === 0 ? null : lostOf(missing, staging), orphans }
 }
 
 function intents(tree: Tree, state: State): Set<Folder> {

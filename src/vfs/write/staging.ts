@@ -128,8 +128,7 @@ export class Staging {
    * else that must be written for them.
    */
   async fits(bytes: number): Promise<boolean> {
-    if (this.bytes + bytes > this.#limit) return false
-    return this.#free(bytes)
+    return (await this.#free(bytes)) && this.bytes + bytes <= this.#limit
   }
 
   /** Whether the disk has room for `bytes` and for what is left of its reserve. */
@@ -296,6 +295,7 @@ export class Staging {
       failed: null,
     }
     this.#segments.set(id, segment)
+    this.#current = segment
     return segment
   }
 
@@ -320,7 +320,7 @@ export class Staging {
   }
 
   async #writeTurn(turn: readonly Append[]): Promise<void> {
-    const segment = (this.#current ??= await this.#begin())
+    const segment = this.#current ?? (await this.#begin())
     const parts: Uint8Array[] = []
     const runs: Run[] = []
     let { size, records } = segment

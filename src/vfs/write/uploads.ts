@@ -10,6 +10,7 @@ import { Attempts } from './attempts.ts'
 import { isLocal } from './changes.ts'
 import type { Content, Draft } from './draft.ts'
 import type { Drawing } from './drawing.ts'
+import { segmentsOf } from './extents.ts'
 import type { Tempo } from './tempo.ts'
 
 /** Uploads at a time, and how many of them may be large. */
@@ -78,7 +79,7 @@ export class Uploads {
 
   /** Notes an inode whose content may have to be uploaded; says whether it has. */
   waits(inode: Inode): boolean {
-    if (this.#waiting.has(inode.id)) return true
+    if (this.#waiting.get(inode.id)?.inode === inode) return true
     if (!isMissing(inode)) return false
     const attempts = new Attempts(this.#options.tempo.delays)
     this.#waiting.set(inode.id, {
@@ -192,6 +193,9 @@ export class Uploads {
     const stop = new AbortController()
     upload.stop = stop
     const began = performance.now()
+    // A file that is removed meanwhile lets them go.
+    const segments = segmentsOf(generation?.extents ?? [])
+    for (const segment of segments) segment.users++
     try {
       const ask = (signal: AbortSignal) => {
         const source = generation ? this.#sourceOf(generation, signal) : targetOf(local.target!)
@@ -208,6 +212,7 @@ export class Uploads {
     } catch (err) {
       if (!stop.signal.aborted) attempts.failed(err)
     } finally {
+      for (const segment of segments) segment.users--
       upload.stop = null
       upload.sent = 0
     }

@@ -56,7 +56,9 @@ export class Verdict {
     const found = this.#listing.children.get(intent.real)
     const isThere = child ? found?.cap.same(child.cap) : found === undefined
     if (!isThere) {
-      this.#expects(intent, child?.cap ?? null, inode) // somebody was there after us
+      // Somebody was there after us.
+      if (child) this.#expects(intent, child.cap, inode)
+      else if (has(this.#folder, intent)) this.#release(intent)
       return
     }
     const draft = inode?.local?.draft
@@ -67,7 +69,7 @@ export class Verdict {
     }
     if (this.#isNewest(step)) {
       this.settled.set(intent.real, intent)
-      if (inode) this.#rests(inode)
+      if (inode) this.#rest(inode)
       else this.#left(intent)
     } else this.#expects(intent, child?.cap ?? null, inode)
   }
@@ -84,38 +86,63 @@ export class Verdict {
   #clash({ intent, inode }: Step, found: Cap | null): void {
     const { name } = intent
     if (!found) {
-      // A removal that finds nothing is done, so this is a name that comes.
+      // A removal that finds nothing is done, so this is a name that comes; we may have removed the one before.
+      const ours = intent.sent.includes(null)
       this.#expects(intent, null, null)
-      this.#tell(name, null, 'was removed on the grid, and changed here: it is made again')
+      if (!ours) this.#tell(name, null, 'was removed on the grid, and changed here: it is made again')
     } else if (!inode) {
       this.#release(intent)
       this.#tell(name, null, 'was removed here, and changed on the grid: it is back')
-    } else if (intent.expect && inode.cap?.same(intent.expect) && !inode.local?.draft) {
+    } else if (
+      intent.was === inode.id &&
+      intent.expect &&
+      inode.cap?.same(intent.expect) &&
+      !inode.local?.draft
+    ) {
       // Nothing but attributes changed here: the content of the other side is worth more.
       this.#tree.settle(this.#folder, intent, this.#change)
-      this.#rests(inode)
+      this.#rest(inode)
     } else {
-      const copy = copyName(name, this.#folder, this.#listing.children)
-      this.#release(intent)
-      this.#tree.intend(this.#folder, copy, inode.id, this.#change)
-      inode.key = nameKey(copy)
-      stamp(inode)
+      const copy = this.#setAside(intent, inode)
       this.#tell(name, copy, 'was changed here and on the grid: what was changed here is in the copy')
     }
   }
 
-  /** Something new is in a directory that was removed here. */
+  /** Something that was not removed here is in a directory that was, or that was replaced. */
   filled(intent: Intent): void {
-    if (!has(this.#folder, intent) || intent.want !== null) return
+    if (!has(this.#folder, intent)) return
+    const { name, want } = intent
+    const inode = want === null ? undefined : this.#tree.known(want)
+    const copy = inode ? this.#setAside(intent, inode) : null
+    if (!inode) this.#release(intent)
+    this.#tell(name, copy, 'was removed here, and something was put into it on the grid: it is back')
+  }
+
+  /** A name that is to go, and of which nothing is known that could: it is shown as the grid has it. */
+  moot(intent: Intent): void {
+    if (has(this.#folder, intent) && intent.want === null) this.#release(intent)
+  }
+
+  /** Our side goes under another name. */
+  #setAside(intent: Intent, inode: Inode): string {
+    const copy = copyName(intent.name, this.#folder, this.#listing.children)
     this.#release(intent)
-    this.#tell(intent.name, null, 'was removed here, and something was put into it on the grid: it is back')
+    this.#tree.intend(this.#folder, copy, inode.id, this.#change)
+    inode.key = nameKey(copy)
+    stamp(inode)
+    return copy
+  }
+
+  #rest(inode: Inode): void {
+    this.#tree.rest(inode, this.#change, new Set(this.settled.values()))
   }
 
   /** Whether nothing has changed since the step was made. */
-  #isNewest({ intent, changes, inode, attrs }: Step): boolean {
+  #isNewest({ intent, changes, inode, child, attrs }: Step): boolean {
     if (!has(this.#folder, intent) || intent.changes !== changes) return false
     const local = inode?.local
     if (!local) return true
+    if (!linkable(inode!)?.same(child!.cap)) return false // another generation, by another name of it
     return local.changes === attrs && (!local.draft || (local.draft.isPublished && local.draft.isDurable))
   }
 
@@ -135,25 +162,6 @@ export class Verdict {
     this.released.add(intent.real)
   }
 
-  /** The grid knows as much of an inode as this machine, once no other of its names waits. */
-  #rests(inode: Inode): void {
-    const { local } = inode
-    if (!local) return
-    for (const { folder, key } of this.#tree.namesOf(inode)) {
-      const other = folder.intents.get(key)
-      if (other?.want === inode.id && !(folder === this.#folder && this.settled.get(other.real) === other))
-        return
-    }
-    const { ops, after } = this.#change
-    inode.local = null
-    ops.push(['dropLocal', inode.id])
-    const { draft } = local
-    if (!draft) return
-    draft.dead = true
-    ops.push(['dropExtents', inode.id])
-    after.push(() => draft.dispose())
-  }
-
   /** A name is gone, and with a directory all that waited in it. */
   #left({ was }: Intent): void {
     const inode = was === null || was === 0n ? undefined : this.#tree.nameless(was)
@@ -170,6 +178,17 @@ export class Verdict {
     this.#conflicts.add(this.#dir.id, name, copy, what, this.#change)
   }
 }
+
+/** The cap that a name may lead to now; null while there is none. */
+export function linkable({ cap, local }: Inode): Cap | null {
+  const draft = local?.draft
+  if (!draft || draft.isPublished) return cap
+  return draft.generation?.cap ?? null
+}
+
+/** What a name is believed to lead to on the grid: what was seen, or else what was sent last. */
+export const presumed = ({ expect, sent }: Intent): Cap | null =>
+  expect ?? sent.findLast(cap => cap !== null) ?? null
 
 /** Whether a folder has an intent still. */
 export const has = (folder: Folder, intent: Intent): boolean =>
