@@ -19,6 +19,9 @@ import { has, linkable, mayBe, presumed, type Step, Verdict } from './verdict.ts
 /** Directories above one that are looked at. */
 const MAX_DEPTH = 200
 
+/** How far a name and what it leads to have changed. */
+export type Mark = { readonly changes: number; readonly seq: number; readonly attrs: number }
+
 /** What could be published of a folder now. */
 export type Plan = {
   readonly ready: readonly Intent[]
@@ -59,7 +62,7 @@ export class Linker {
   readonly #blocked = new WeakMap<Intent, number>()
   readonly #together: number
   /** What of an intent was proved last. */
-  readonly #proved = new WeakMap<Intent, number>()
+  readonly #proved = new WeakMap<Intent, Mark>()
 
   constructor({ tree, listings, grid, asker, conflicts, commit, together }: LinkerOptions) {
     this.#together = together
@@ -71,9 +74,16 @@ export class Linker {
     this.#commit = commit
   }
 
-  /** Whether an intent, as it was after so many changes, is on the grid. */
-  hasProved(intent: Intent, changes: number): boolean {
-    return (this.#proved.get(intent) ?? -1) >= changes
+  /** How far an intent is now: the changes of the name, of the content, and of the attributes. */
+  mark({ changes, want }: Intent): Mark {
+    const local = want === null ? null : this.#tree.known(want)?.local
+    return { changes, seq: local?.draft?.seq ?? 0, attrs: local?.changes ?? 0 }
+  }
+
+  /** Whether an intent is on the grid as it was at a mark, or later. */
+  hasProved(intent: Intent, { changes, seq, attrs }: Mark): boolean {
+    const proved = this.#proved.get(intent)
+    return proved !== undefined && proved.changes >= changes && proved.seq >= seq && proved.attrs >= attrs
   }
 
   plan(folder: Folder, now: number): Plan {
@@ -112,6 +122,7 @@ export class Linker {
       inode,
       child: inode && { cap: cap!, metadata: edgeMetadata(inode, cap!, inode.local?.metadata ?? {}) },
       seq: inode?.local?.draft?.generation?.seq ?? null,
+      holds: inode ? held(inode) : Number.POSITIVE_INFINITY,
       attrs: inode?.local?.changes ?? 0,
     }
   }
@@ -292,7 +303,8 @@ export class Linker {
     for (const { step, outcome } of judged) {
       if (outcome.done) {
         verdict.done(step)
-        this.#proved.set(step.intent, step.changes)
+        const { intent, changes, holds, attrs } = step
+        this.#proved.set(intent, { changes, seq: holds, attrs })
       } else verdict.refused(step, outcome.found)
     }
     for (const intent of filled) verdict.filled(intent)
@@ -312,4 +324,11 @@ function sending({ intent, child }: Step): void {
   const cap = child === null ? null : child.cap
   const known = intent.sent.some(each => (cap === null ? each === null : each?.same(cap)))
   if (!known) intent.sent = [...intent.sent, cap]
+}
+
+/** The last change of content that is in what a name may lead to now. */
+function held({ local }: Inode): number {
+  const draft = local?.draft
+  if (!draft) return Number.POSITIVE_INFINITY
+  return draft.isPublished ? draft.seq : (draft.generation?.seq ?? 0)
 }

@@ -319,9 +319,9 @@ export class Publisher {
       if (!tree.isAtOrBelow(dir, id) && !(inode && (inode.id === id || above.has(inode.id)))) continue
       directories.add(folder.id)
       if (inode?.kind === 'directory') directories.add(inode.id)
-      const { changes } = intent
+      const mark = this.#linker.mark(intent)
       yield () =>
-        folder.intents.get(key) !== intent || this.#linker.hasProved(intent, changes) || dir.edges === 0
+        folder.intents.get(key) !== intent || this.#linker.hasProved(intent, mark) || dir.edges === 0
     }
   }
 

@@ -17,8 +17,10 @@ export type Step = {
   /** What it is to lead to; null: nothing. */
   readonly inode: Inode | null
   readonly child: Child | null
-  /** The change of the content, and the count of changes of attributes, that are in it. */
+  /** The generation that is in it, by its last change; null when it is the cap's content. */
   readonly seq: number | null
+  /** How far content and attributes had changed, as far as it is in it. */
+  readonly holds: number
   readonly attrs: number
 }
 
