@@ -1,6 +1,6 @@
 # Server and client in one machine with little memory: what is written waits in the client for a
-# server that needs memory itself to take it. The state is on a disk of the machine's own; the grid
-# is the test's, at the end of a tunnel that is closed for most of the time.
+# server on the same machine, whose own disk must take it before a page of the client is free again.
+# The grid is the test's, at the end of a tunnel that is closed for most of the time.
 MNT=/mnt/nfs
 mkdir -p "$MNT" /disk /ballast
 at=/ # the checks' own folder must not keep the mount busy, nor a dead server hang them
@@ -34,14 +34,15 @@ memory() { sed -n "s/^$1: *\([0-9]*\) kB/\1/p" /proc/meminfo; }
 begins() {
   mke2fs -i 1048576 /dev/vda
   mount -t ext4 /dev/vda /disk
+  sync
+  # All of the memory but this much is taken, and not given back; the server takes half of the rest.
+  mount -t tmpfs -o size=100% none /ballast
+  head -c "$(($(memory MemAvailable) - (320 << 10)))k" /dev/zero >/ballast/file
   opens_tunnel
   serves
   mountpoint -q "$MNT"
   ls -A "$MNT"
   kill "$(cat /tmp/tunnel.pid)"
-  # All of the memory but this much is taken, and not given back.
-  mount -t tmpfs -o size=100% none /ballast
-  head -c "$(($(memory MemAvailable) - (128 << 10)))k" /dev/zero >/ballast/file
 }
 
 writes_on() {

@@ -11,8 +11,8 @@ await judged(test, 'pressure', {
   scripts: ['test/kernel/pressure.sh'],
   image: { node: true },
   memoryMb: 768,
-  diskBytes: 16 * 2 ** 30,
-  timeoutMs: 600_000,
+  diskBytes: 16 * 2 ** 30, // a quarter of it may wait for the grid
+  timeoutMs: 420_000,
   missing: whyNoTahoe(),
   async world() {
     const node = await sharedTahoe()
@@ -22,7 +22,7 @@ await judged(test, 'pressure', {
       for (const [to, entry] of await treeOf(path)) files.set(to, entry)
     files.set('job/root', { kind: 'file', mode: 0o600, data: Buffer.from(`${root.uri()}\n`) })
     return {
-      env: { GATEWAY_PORT: new URL(node.url).port, BYTES: String(2 * 2 ** 30) },
+      env: { GATEWAY_PORT: new URL(node.url).port, BYTES: String(256 * 2 ** 20) },
       files,
       on: {
         async 'compare with the grid'(seen) {

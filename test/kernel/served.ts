@@ -58,11 +58,13 @@ export class Served implements AsyncDisposable {
       { stdio: ['ignore', 'pipe', 'inherit'], env: this.#env },
     )
     this.#child = child
-    const lines = createInterface({ input: child.stdout! })
-    const [line] = (await Promise.race([once(lines, 'line'), once(child, 'close')])) as [unknown]
-    const port = /^serving 127\.0\.0\.1:(\d+)/.exec(String(line))?.[1]
-    if (port === undefined) throw new Error(`the server did not serve: ${String(line)}`)
-    this.#port = Number(port)
+    let said = ''
+    for await (const line of createInterface({ input: child.stdout! })) {
+      said += `${line}\n`
+      const port = /^serving 127\.0\.0\.1:(\d+)/.exec(line)?.[1]
+      if (port !== undefined) return void (this.#port = Number(port))
+    }
+    throw new Error(`the server did not serve: ${said}`)
   }
 
   /** kill -9. */

@@ -26,6 +26,8 @@ const event = fc.oneof(
   }),
   fc.record({ event: fc.constant('answer lost'), what: fc.constantFrom('upload', 'edit', 'mkdir') }),
   fc.record({ event: fc.constant('full'), full: fc.boolean() }),
+  fc.record({ event: fc.constant('hold'), what: fc.constantFrom('upload', 'edit', 'mkdir') }),
+  fc.record({ event: fc.constant('release') }),
   fc.record({ event: fc.constant('flush') }),
 )
 type Event = typeof event extends fc.Arbitrary<infer T> ? T : never
@@ -58,6 +60,7 @@ async function lives(t: ExecutionContext, steps: readonly (Operation | Event)[])
     await oracle.write(attr.id, 0, bytes, true)
   }
   let { machine, fs } = await Mortal.open(dir, grid, root)
+  const holds: (() => void)[] = []
   const happens = async (what: Event) => {
     switch (what.event) {
       case 'time':
@@ -78,6 +81,12 @@ async function lives(t: ExecutionContext, steps: readonly (Operation | Event)[])
       case 'answer lost':
         if ('what' in what) grid.lostAnswers[what.what as 'edit']++
         return
+      case 'hold':
+        if ('what' in what) holds.push(grid.hold(what.what as 'edit'))
+        return
+      case 'release':
+        for (const release of holds.splice(0)) release()
+        return
       case 'full':
         if ('full' in what) grid.full = what.full
         return
@@ -96,6 +105,7 @@ async function lives(t: ExecutionContext, steps: readonly (Operation | Event)[])
     }
     same(await told(fs), await told(oracle))
     Object.assign(grid, { full: false })
+    for (const release of holds.splice(0)) release()
     Object.assign(grid.notNow, { upload: 0, edit: 0, mkdir: 0, list: 0 })
     await sameElsewhere(t, fs, grid, root)
     same(await told(fs), await told(oracle))
