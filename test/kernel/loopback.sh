@@ -3,6 +3,7 @@
 MNT=/mnt/nfs
 mkdir -p "$MNT" /mnt/below
 at=/ # the checks' own folder must not keep the mount busy, nor a dead server hang them
+export NODE_COMPILE_CACHE=/tmp/compiled # an emulated machine takes ten seconds to read our sources
 
 tunnel() {
   node /project/test/kernel/tunnel.ts "$GATEWAY_PORT" >/tmp/tunnel 2>&1 &
