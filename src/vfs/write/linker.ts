@@ -310,9 +310,10 @@ export class Linker {
     for (const intent of filled) verdict.filled(intent)
     for (const { intent } of moot) verdict.moot(intent)
     folder.edits++
-    const now = Date.now()
-    dir.publishedAt = now
-    for (const id of this.#tree.above(dir.id)) this.#tree.nameless(id)!.publishedAt = now
+    for (const id of [dir.id, ...this.#tree.above(dir.id)]) {
+      const above = this.#tree.nameless(id)
+      if (above) above.publishedAt = Date.now()
+    }
     const { settled, released, drafts } = verdict
     await this.#listings.take(dir, listing, { settled, released }, change)
     await Promise.all(drafts.map(draft => this.#commit(draft)))
