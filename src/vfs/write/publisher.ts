@@ -6,7 +6,7 @@ import { FsError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 import type { Grid } from '../../tahoe/grid.ts'
 import type { Asker } from '../ask.ts'
-import type { Folder, Intent } from '../tree/folder.ts'
+import type { Folder } from '../tree/folder.ts'
 import type { Inode } from '../tree/inode.ts'
 import type { Listings } from '../tree/listings.ts'
 import type { Change, Tree } from '../tree/tree.ts'
@@ -17,20 +17,17 @@ import { Conflicts } from './conflicts.ts'
 import type { Draft } from './draft.ts'
 import type { Drawing } from './drawing.ts'
 import { Linker, type Plan } from './linker.ts'
-import type { Conflict, Pending, PendingItem } from './pending.ts'
+import type { Conflict, Pending } from './pending.ts'
+import { report, waitingIntents } from './report.ts'
 import type { Segment, Staging } from './staging.ts'
 import { type Tempo, tempo as usual } from './tempo.ts'
-import { isLocalAlone, type Upload, Uploads } from './uploads.ts'
-import { linkable } from './verdict.ts'
+import { isLocalAlone, Uploads } from './uploads.ts'
 
 /** Directories that are published at a time. */
 const EDITS = 4
 
 /** How much longer than a look it is not looked again. */
 const IDLE_SHARE = 10
-
-/** Items that `pending` tells of. */
-const MAX_ITEMS = 100
 
 export type PublisherOptions = {
   readonly tree: Tree
@@ -230,73 +227,13 @@ export class Publisher {
   }
 
   pending(): Pending {
-    const items: Omit<PendingItem, 'path'>[] = []
-    const where: (() => string | null)[] = []
-    let bytes = 0
-    const seen = new Set<Inode>()
-    const add = (item: Omit<PendingItem, 'path'>, path: () => string | null) => {
-      items.push(item)
-      where.push(path)
-      bytes += item.bytes
-    }
-    for (const upload of this.#uploads.all) {
-      const { inode } = upload
-      if (inode.edges === 0 || !inode.local || isLocalAlone(this.#tree, inode)) continue
-      seen.add(inode)
-      add(this.#uploadItem(upload), () => this.#tree.pathOf(inode))
-    }
-    for (const { folder, dir, intent, inode } of this.#intents()) {
-      if (inode && seen.has(inode)) continue
-      if (inode) seen.add(inode)
-      const { error, retryAt } = this.#directories.get(inode?.cap === null ? inode.id : folder.id)
-        ?.attempts ?? {
-        error: null,
-        retryAt: null,
-      }
-      const state = !inode ? 'removing' : linkable(inode) ? 'linking' : 'waiting'
-      const item = { state, bytes: 0, sent: 0, since: intent.since, error, retryAt } as const
-      add(item, () => {
-        const above = this.#tree.pathOf(dir)
-        return above === null ? null : `${above === '/' ? '' : above}/${intent.name}`
-      })
-    }
-    const oldest = items
-      .map((item, at) => ({ item, path: where[at]! }))
-      .sort((a, b) => a.item.since - b.item.since)
-    return {
-      files: items.length,
-      bytes,
-      oldest: oldest[0]?.item.since ?? null,
-      items: oldest.slice(0, MAX_ITEMS).map(({ item, path }) => ({ ...item, path: path() ?? '/…' })),
-    }
+    return report(this.#tree, this.#uploads.all, id => this.#directories.get(id)?.attempts)
   }
 
   conflicts(): readonly Conflict[] {
     const change = this.#conflicts.review()
     if (change.ops.length > 0) this.#tree.commit(change).catch(() => {}) // whoever keeps the tree hears of it
     return this.#conflicts.list()
-  }
-
-  #uploadItem({ inode, attempts, stop, sent }: Upload): Omit<PendingItem, 'path'> {
-    const { draft, since } = inode.local!
-    const frozen = draft ? draft.generation : { cap: inode.cap }
-    const linking = frozen !== null && frozen.cap !== null
-    const state = linking ? 'linking' : stop ? 'uploading' : draft && !draft.isDurable ? 'open' : 'waiting'
-    const trouble = linking ? (this.#directories.get(inode.parent)?.attempts ?? attempts) : attempts
-    const { error, retryAt } = trouble
-    return { state, bytes: linking ? 0 : inode.size, sent, since, error, retryAt }
-  }
-
-  /** The intents that are to reach the grid, with their folders. */
-  *#intents(): Generator<{ folder: Folder; dir: Inode; key: string; intent: Intent; inode: Inode | null }> {
-    for (const folder of this.#tree.pending) {
-      const dir = this.#tree.nameless(folder.id)
-      if (!dir || dir.edges === 0) continue
-      for (const [key, intent] of folder.intents) {
-        const inode = intent.want === null ? null : this.#tree.known(intent.want)
-        if (inode !== undefined && !(inode && isLocal(intent.name))) yield { folder, dir, key, intent, inode }
-      }
-    }
   }
 
   /** What has to come true until all that waits now at or below an inode is on the grid; the directories that it is in. */
@@ -315,7 +252,7 @@ export class Publisher {
         : () => isOver() || inode.cap !== null
     }
     const above = new Set(tree.above(id))
-    for (const { folder, dir, key, intent, inode } of this.#intents()) {
+    for (const { folder, dir, key, intent, inode } of waitingIntents(this.#tree)) {
       if (!tree.isAtOrBelow(dir, id) && !(inode && (inode.id === id || above.has(inode.id)))) continue
       directories.add(folder.id)
       if (inode?.kind === 'directory') directories.add(inode.id)
