@@ -14,8 +14,6 @@ export type Filled = {
   change(): Promise<void>
 }
 
-const bigSize = 64 * 2 ** 20
-
 const sum = (data: Uint8Array): string => createHash('sha256').update(data).digest('hex')
 
 /** 200 files of 0 to 300,000 bytes; some are literals, some have several segments. */
@@ -40,6 +38,7 @@ function copies(at: string, what: Tree, into: Map<string, Entry>): void {
 
 /** Blocks of many sizes all over it, at the edges of segments and over the end. */
 function reads(big: Buffer): string {
+  const bigSize = big.length
   const places: [number, number][] = [
     [1, 0],
     [1, bigSize - 1],
@@ -60,7 +59,14 @@ function reads(big: Buffer): string {
     .join('')
 }
 
-export async function fill(node: SharedNode, options: { crowd: boolean }): Promise<Filled> {
+export type FillOptions = {
+  /** Whether there is a directory of 3,000 names. */
+  readonly crowd: boolean
+  /** Bytes of the large file. */
+  readonly bigSize: number
+}
+
+export async function fill(node: SharedNode, { crowd, bigSize }: FillOptions): Promise<Filled> {
   const files = new Map<string, Entry>()
   const text = (path: string, data: string): void =>
     void files.set(path, { kind: 'file', mode: 0o600, data: Buffer.from(data) })
@@ -76,7 +82,7 @@ export async function fill(node: SharedNode, options: { crowd: boolean }): Promi
     tree: files200,
     big,
     changing,
-    ...(options.crowd ? { crowd: Object.fromEntries(names.map(name => [name, one])) } : {}),
+    ...(crowd ? { crowd: Object.fromEntries(names.map(name => [name, one])) } : {}),
   })
   text('job/root', `${root.uri()}\n`)
   const child = (name: string): string => `/uri/${encodeURIComponent(changing.uri())}/${name}`

@@ -151,7 +151,7 @@ tunnel
 check 'mount mounts and goes to the background' begins
 mountpoint -q "$MNT" || exit 1 # nothing below may be judged on the folder underneath
 check 'status tells which process serves what' status_tells
-check 'a tree and a file of 64 MiB are equal' tree
+check 'a tree and a large file are equal' tree
 check 'another user is refused, also what root has in the cache' stranger_calls
 check 'another user who connects gets no answer' stranger_connects
 check 'a reader goes on after kill -9 of the server and a takeover' survives

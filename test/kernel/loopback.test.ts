@@ -15,7 +15,7 @@ await judged(test, 'loopback', {
   missing: whyNoTahoe(),
   async world() {
     const node = await sharedTahoe()
-    const { files, env } = await fill(node, { crowd: false })
+    const { files, env } = await fill(node, { crowd: false, bigSize: 16 * 2 ** 20 })
     for (const path of ['src', 'bin', 'scripts', 'package.json', 'test/kernel/tunnel.ts'])
       for (const [to, entry] of await treeOf(path)) files.set(to, entry)
     return { env: { ...env, GATEWAY_PORT: new URL(node.url).port }, files }

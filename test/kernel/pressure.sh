@@ -79,7 +79,7 @@ reads_back() {
 dirty_survives() {
   exec 5>"$MNT/open"
   megabytes 6000 6003 >&5
-  megabytes 5000 5048 >"$MNT/dirty" &
+  megabytes 5000 5024 >"$MNT/dirty" &
   writing=$!
   until [ -s "$MNT/dirty" ]; do sleep 0.1; done
   sleep 1
@@ -93,7 +93,7 @@ dirty_survives() {
   exec 5>&-
   sync
   forget
-  megabytes 5000 5048 | cmp - "$MNT/dirty"
+  megabytes 5000 5024 | cmp - "$MNT/dirty"
   megabytes 6000 6006 | cmp - "$MNT/open"
 }
 

@@ -14,7 +14,7 @@ await judged(test, 'read', {
   missing: whyNoTahoe(),
   async world(teardown) {
     const node = await sharedTahoe()
-    const { root, files, env, change } = await fill(node, { crowd: true })
+    const { root, files, env, change } = await fill(node, { crowd: true, bigSize: 64 * 2 ** 20 })
     const server = await Served.start({ url: node.url, root, args: ['--read-only', '--dir-ttl', '2'] })
     teardown(() => server[Symbol.asyncDispose]())
     for (const [path, entry] of await treeOf('scripts')) files.set(path, entry)
