@@ -102,4 +102,4 @@ publishes_on() {
 check 'cp goes on through kill -9 of the server, and every byte is right' copies_on
 check 'names that are made, linked, moved and removed through kill -9 are done once' names_on
 check 'git and sqlite go on through kill -9 of the server' programs_on
-check 'what waits is published through kill -9 of the server' publishes_on
+check 'what waits is published through kill -9 of the server, and of the node' publishes_on

@@ -23,6 +23,7 @@ export type ServedOptions = {
 
 export class Served implements AsyncDisposable {
   readonly #options: ServedOptions
+  #url: string
   /** Holds the root cap, the state, and the home that the program is given. */
   readonly #dir: string
   #child: ChildProcess | null = null
@@ -31,6 +32,7 @@ export class Served implements AsyncDisposable {
 
   private constructor(options: ServedOptions, dir: string) {
     this.#options = options
+    this.#url = options.url
     this.#dir = dir
     process.on('exit', this.#exit)
   }
@@ -47,9 +49,10 @@ export class Served implements AsyncDisposable {
     return String(this.#port)
   }
 
-  /** Starts the one that has ended, or was killed, anew. */
-  async again(): Promise<void> {
-    const { url, args = [] } = this.#options
+  /** Starts the one that has ended, or was killed, anew; the node may be elsewhere by then. */
+  async again(url = this.#url): Promise<void> {
+    const { args = [] } = this.#options
+    this.#url = url
     const own = ['--uid', '0', '--gid', '0', '--log-level', 'warn', ...args]
     const places = ['--root-file', join(this.#dir, 'root'), '--state', this.#state]
     const child = spawn(

@@ -138,6 +138,24 @@ test('every name of a file leads to its last content, however long one of them t
   await sameElsewhere(t, fs, grid, root)
 })
 
+test('two names of one file stay one while only the first of them is published', async t => {
+  const { grid, root, fs } = await world(t, grid => ({ a: grid.directory(), b: grid.directory() }))
+  const [a, b] = [await idOf(fs, 'a'), await idOf(fs, 'b')]
+  const f = await make(fs, a, 'f', 'one')
+  await fs.link(f, b, 'g')
+  const release = holdEditsOf(grid, on(grid, root, 'b'))
+  const first = fs.flush(null)
+  await settled(() => grid.children(on(grid, root, 'a')).size === 1)
+  await make(fs, a, 'other', 'two')
+  await fs.flush('/a/other') // lists the directory again
+  t.is((await fs.lookup(a, 'f')).id, f)
+  t.is((await fs.getattr(f)).nlink, 2)
+  release()
+  await first
+  t.is((await fs.getattr(f)).nlink, 2)
+  await sameElsewhere(t, fs, grid, root)
+})
+
 test('a directory that is made anew under the name of one that others filled leaves them what is theirs', async t => {
   const { grid, root, fs } = await world(t, grid => ({ d: grid.directory() }))
   await fs.rmdir(fs.root, 'd')

@@ -136,12 +136,11 @@ class Merge {
     const known = was && this.#tree.known(was.id)
     if (
       known &&
-      known.local === null &&
       known.kind === kind &&
       sameThing(kind, was.cap, child.cap) &&
       !partsNames(known, was.cap, child.cap)
     ) {
-      const change = renew(known, was.cap, child, this.#listing, this.#time)
+      const change = known.local ? null : renew(known, was.cap, child, this.#listing, this.#time)
       if (change) this.#renewed(known, change)
       return known.id
     }
@@ -220,8 +219,8 @@ const sameThing = (kind: Kind, a: Cap, b: Cap): boolean =>
   kind !== 'directory' || a.readonly().uri() === b.readonly().uri()
 
 /** Other content under one of several names: the others keep what they have. */
-const partsNames = ({ kind, edges }: Inode, was: Cap, is: Cap): boolean =>
-  kind !== 'directory' && edges > 1 && was.readonly().uri() !== is.readonly().uri()
+const partsNames = ({ kind, edges, local }: Inode, was: Cap, is: Cap): boolean =>
+  kind !== 'directory' && (edges > 1 || local !== null) && was.readonly().uri() !== is.readonly().uri()
 
 /** The content of a mutable file is written by the tools that made it, not here. */
 const mayChange = (cap: Cap, listing: Listing): boolean =>
