@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Cap, LIT_MAX, litCap } from '../../src/tahoe/cap.ts'
+import { Turns } from '../../src/tahoe/gateway/turns.ts'
 import type { Metadata } from '../../src/tahoe/grid.ts'
 import { Tahoefs } from '../../src/vfs/tahoefs.ts'
 import { capMark } from '../../src/vfs/tree/edge.ts'
@@ -30,6 +31,9 @@ function directory(grid: TinyGrid, what: { readonly [name: string]: Planted }): 
   return grid.directory(Object.fromEntries(children))
 }
 
+/** Rules that are tried at a time: each has a thread of its own. */
+const turns = new Turns(8)
+
 for (const [name, cacheSize] of [
   ['tahoefs', 2 ** 26],
   ['tahoefs without a cache', 0],
@@ -38,6 +42,7 @@ for (const [name, cacheSize] of [
 }
 
 async function over(cacheSize: number): Promise<Subject> {
+  const end = await turns.take('a rule')
   const grid = new TinyGrid()
   const dir = mkdtempSync(join(tmpdir(), 'tahoefs-conforms-'))
   const [stateDir, cacheDir] = [join(dir, 'state'), join(dir, 'cache')]
@@ -51,6 +56,7 @@ async function over(cacheSize: number): Promise<Subject> {
     async close() {
       await vfs.close()
       rmSync(dir, { recursive: true })
+      end()
     },
     async restart() {
       await vfs.close()
