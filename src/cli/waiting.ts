@@ -1,6 +1,6 @@
 // What waits for the grid, and what two sides changed at once, as `status` tells it.
 
-import type { Conflict, Pending } from '../vfs/write/pending.ts'
+import type { Conflict, Pending, PendingItem } from '../vfs/write/pending.ts'
 import { withoutCaps } from './secrets.ts'
 import { inWords, printable, whileInWords, withoutCode } from './words.ts'
 
@@ -15,22 +15,12 @@ export type Waiting = {
   readonly items: readonly Item[]
 }
 
-export type Item = {
-  readonly path: string
-  readonly state: 'open' | 'waiting' | 'uploading' | 'linking' | 'removing'
-  readonly bytes: number
-  readonly sent: number
+export type Item = Omit<PendingItem, 'since' | 'retryAt'> & {
   readonly since: string
-  readonly error: string | null
   readonly retryAt: string | null
 }
 
-export type Clash = {
-  readonly path: string
-  readonly copy: string | null
-  readonly at: string
-  readonly what: string
-}
+export type Clash = Omit<Conflict, 'at'> & { readonly at: string }
 
 const iso = (ms: number): string => new Date(ms).toISOString()
 const isoOrNull = (ms: number | null): string | null => (ms === null ? null : iso(ms))

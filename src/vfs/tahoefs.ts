@@ -420,8 +420,10 @@ export class Tahoefs implements V.Vfs {
     this.#asker.close()
     await stopped
     // Whoever wrote was told that it is not durable; it may as well be.
-    if (this.#trouble === null)
-      await Promise.allSettled(this.#publisher.drafts.map(draft => this.#committer.commit(draft)))
+    const left = this.#trouble === null ? this.#publisher.drafts : []
+    await Promise.all(left.map(draft => this.#committer.commit(draft))).catch(err =>
+      this.#log.warn({ err }, 'what was written last could not be kept'),
+    )
     await this.#reader.close()
     await this.#staging.close()
     await this.#state.close()

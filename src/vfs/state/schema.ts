@@ -117,7 +117,6 @@ export const statements = {
               ON CONFLICT (id, start) DO UPDATE SET length = excluded.length, segment = excluded.segment, at = excluded.at,
               record = excluded.record, skip = excluded.skip, plain = excluded.plain, seq = excluded.seq`,
   dropExtent: 'DELETE FROM extent WHERE id = ? AND start = ?',
-  dropExtentsUntil: 'DELETE FROM extent WHERE id = ? AND seq <= ?',
   dropExtents: 'DELETE FROM extent WHERE id = ?',
   addSegment: 'INSERT INTO segment (id, key) VALUES (?, ?)',
   dropSegment: 'DELETE FROM segment WHERE id = ?',

@@ -135,7 +135,7 @@ export class Listings {
       const times = first ? {} : { mtime: later(inode.mtime), ctime: later(inode.ctime) }
       const change: InodeChange = { size, mark, ...times }
       Object.assign(inode, change)
-      await this.#tree.state.commit([setInode(inode, {})])
+      await this.#tree.commit({ ops: [setInode(inode, {})], after: [] })
     })
   }
 
@@ -143,15 +143,8 @@ export class Listings {
   async take(dir: Inode, listing: Listing, proof?: Proof, change = new Change()): Promise<Folder> {
     const folder = this.#tree.folder(dir.id) ?? new Folder(dir.id, new Snapshot([], 1n))
     merge(this.#tree, dir, folder, listing, change, proof)
-    folder.writing++
-    this.#tree.keep(folder)
     for (const { dir, name } of change.madeAgain) this.#onMadeAgain(dir, name, change)
-    try {
-      await this.#tree.commit(change)
-    } finally {
-      folder.writing--
-      this.#tree.keep(folder)
-    }
+    await this.#tree.during(folder, () => this.#tree.commit(change))
     return folder
   }
 

@@ -39,18 +39,6 @@ export class Snapshot {
     return this.#byKey.get(nameKey(name))
   }
 
-  /** The index of the first edge after `cookie`. */
-  after(cookie: bigint): number {
-    let low = 0
-    let high = this.edges.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if (this.edges[middle]!.cookie <= cookie) low = middle + 1
-      else high = middle
-    }
-    return low
-  }
-
   /** As it rests, to be sealed. */
   pack(): Buffer {
     const rows = this.edges.map(({ real, name, cookie, id, cap, metadata }) => {

@@ -171,6 +171,18 @@ export class Tree {
     return this.keep(folder)
   }
 
+  /** Holds a folder for as long as `work` takes: it is the one that is changed. */
+  async during<T>(folder: Folder, work: () => Promise<T>): Promise<T> {
+    folder.writing++
+    this.keep(folder)
+    try {
+      return await work()
+    } finally {
+      folder.writing--
+      if (this.nameless(folder.id)) this.keep(folder)
+    }
+  }
+
   /** The folder of a directory that is new here, and empty. */
   begin(id: FileId, next = 1n): Folder {
     const folder = new Folder(id, new Snapshot([], next), next)
@@ -509,10 +521,6 @@ export class Tree {
       if (inode.kind !== 'directory' || inode.cap === null) this.#inodes.delete(id)
     }
     return inode ?? null
-  }
-
-  isRetained(id: FileId): boolean {
-    return this.#retained.has(id)
   }
 
   /** A directory that is on the grid keeps its row: it may have moved, or the grid may not let it go. */

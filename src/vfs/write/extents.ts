@@ -34,11 +34,6 @@ export class Extents {
     return this.#list
   }
 
-  /** Bytes that are staged. */
-  get bytes(): number {
-    return this.#list.reduce((sum, { length }) => sum + length, 0)
-  }
-
   at(start: number): Extent | undefined {
     const found = this.#list[this.#firstAfter(start)]
     return found?.start === start ? found : undefined

@@ -128,60 +128,54 @@ export class Linker {
   }
 
   /** Publishes what a plan holds. */
-  async edit(dir: Inode, folder: Folder, { ready }: Plan, stop: AbortSignal): Promise<void> {
+  edit(dir: Inode, folder: Folder, { ready }: Plan, stop: AbortSignal): Promise<void> {
     const steps = ready.map(intent => this.#stepOf(intent))
-    folder.writing++ // it is the one that the intents are in
-    this.#tree.keep(folder)
-    try {
-      const { filled, unknown } = await this.#lookInto(steps)
-      const moot = steps.filter(({ inode, intent }) => !inode && presumed(intent) === null)
-      const left = steps.filter(
-        step =>
-          step.intent.changes === step.changes &&
-          has(folder, step.intent) &&
-          !filled.has(step.intent) &&
-          !unknown.has(step.intent) &&
-          !moot.includes(step),
-      )
-      const edits = left.map(step => this.#editOf(step, folder, left))
-      for (const step of left) sending(step)
-      if (edits.length + filled.size + moot.length > 0) {
-        const ask = async (signal: AbortSignal) =>
-          edits.length > 0
-            ? this.#grid.edit(dir.cap!, edits, { signal })
-            : { outcomes: [], listing: await this.#grid.list(dir.cap!, { signal }) }
-        const { outcomes, listing } = await this.#asker.once(`edit ${dir.id}`, ask, stop)
-        const judged = left.map((step, at) => ({ step, outcome: outcomes[at]! }))
-        await this.#judge(dir, folder, listing, judged, { filled, moot })
-      }
-      for (const err of unknown.values()) throw err
-    } finally {
-      folder.writing--
-      this.#tree.keep(folder)
+    return this.#tree.during(folder, () => this.#edit(dir, folder, steps, stop))
+  }
+
+  async #edit(dir: Inode, folder: Folder, steps: readonly Step[], stop: AbortSignal): Promise<void> {
+    const { filled, unknown } = await this.#lookInto(steps)
+    const moot = steps.filter(({ inode, intent }) => !inode && presumed(intent) === null)
+    const left = steps.filter(
+      step =>
+        step.intent.changes === step.changes &&
+        has(folder, step.intent) &&
+        !filled.has(step.intent) &&
+        !unknown.has(step.intent) &&
+        !moot.includes(step),
+    )
+    const edits = left.map(step => this.#editOf(step, folder, left))
+    for (const step of left) sending(step)
+    if (edits.length + filled.size + moot.length > 0) {
+      const ask = async (signal: AbortSignal) =>
+        edits.length > 0
+          ? this.#grid.edit(dir.cap!, edits, { signal })
+          : { outcomes: [], listing: await this.#grid.list(dir.cap!, { signal }) }
+      const { outcomes, listing } = await this.#asker.once(`edit ${dir.id}`, ask, stop)
+      const judged = left.map((step, at) => ({ step, outcome: outcomes[at]! }))
+      await this.#judge(dir, folder, listing, judged, { filled, moot })
     }
+    for (const err of unknown.values()) throw err
   }
 
   /** Makes a directory that is new, with what is ready in it. */
-  async make(dir: Inode, folder: Folder, { ready }: Plan, stop: AbortSignal): Promise<void> {
+  make(dir: Inode, folder: Folder, { ready }: Plan, stop: AbortSignal): Promise<void> {
     const sets = ready.filter(({ want }) => want !== null).map(intent => this.#stepOf(intent))
-    folder.writing++
-    this.#tree.keep(folder)
-    try {
-      const children = new Map(sets.map(({ intent, child }) => [intent.real, child!]))
-      for (const step of sets) sending(step)
-      const ask = (signal: AbortSignal) => this.#grid.mkdir(children, { signal })
-      const cap = await this.#asker.once(`mkdir ${dir.id}`, ask, stop)
-      if (dir.edges === 0) return // it was removed meanwhile
-      const change = new Change()
-      this.#tree.arrived(dir, cap, change)
-      // It is new: what another try may have sent is not in it.
-      for (const intent of folder.intents.values()) intent.sent = []
-      const judged = sets.map(step => ({ step, outcome: { done: true } as const }))
-      await this.#judge(dir, folder, { children, writable: true }, judged, nothing, change)
-    } finally {
-      folder.writing--
-      if (this.#tree.nameless(dir.id)) this.#tree.keep(folder)
-    }
+    return this.#tree.during(folder, () => this.#make(dir, folder, sets, stop))
+  }
+
+  async #make(dir: Inode, folder: Folder, sets: readonly Step[], stop: AbortSignal): Promise<void> {
+    const children = new Map(sets.map(({ intent, child }) => [intent.real, child!]))
+    for (const step of sets) sending(step)
+    const ask = (signal: AbortSignal) => this.#grid.mkdir(children, { signal })
+    const cap = await this.#asker.once(`mkdir ${dir.id}`, ask, stop)
+    if (dir.edges === 0) return // it was removed meanwhile
+    const change = new Change()
+    this.#tree.arrived(dir, cap, change)
+    // It is new: what another try may have sent is not in it.
+    for (const intent of folder.intents.values()) intent.sent = []
+    const judged = sets.map(step => ({ step, outcome: { done: true } as const }))
+    await this.#judge(dir, folder, { children, writable: true }, judged, nothing, change)
   }
 
   /** Whether a name may go: what it led to is removed, or hangs elsewhere, or does once a set of the same edit is done. */
@@ -275,7 +269,9 @@ export class Linker {
 
   /** Whether all that the grid has in a directory was removed here. */
   async #isEmptied(cap: Cap, dir: Inode | undefined, above: ReadonlySet<string>): Promise<boolean> {
-    const { children } = await this.#asker.once(`list ${cap}`, signal => this.#grid.list(cap, { signal }))
+    const { children } = await this.#asker.once(`list ${cap.storageIndex}`, signal =>
+      this.#grid.list(cap, { signal }),
+    )
     if (children.size === 0) return true
     const folder = dir && this.#tree.folder(dir.id)
     if (!folder || above.has(cap.uri())) return false

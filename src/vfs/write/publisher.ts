@@ -50,9 +50,8 @@ type Directory = {
   changedAt: number
   /** Somebody wants it published now. */
   urgent: boolean
-  running: Promise<void> | null
-  /** Ends what runs. */
-  stop: AbortController
+  /** What is done about it now, and what ends that. */
+  running: { readonly done: Promise<void>; readonly stop: AbortController } | null
 }
 
 /** Somebody waits until each of `awaited` is true, and these directories are hurried until then. */
@@ -132,7 +131,7 @@ export class Publisher {
       done.reject(new FsError('EIO', 'flush: nothing is published any more'))
     this.#flushes.clear()
     await this.#uploads.stop()
-    await Promise.allSettled([...this.#directories.values()].map(({ running }) => running))
+    await Promise.allSettled([...this.#directories.values()].map(({ running }) => running?.done))
     await this.#sweeping
   }
 
@@ -197,16 +196,15 @@ export class Publisher {
     const retired = this.#staging.retire()
     if (retired.length === 0) return
     this.#sweeping = this.#remove(retired)
-      .catch(this.#failed)
+      .catch(() => {}) // whoever keeps the tree has heard of it
       .finally(() => {
         this.#sweeping = null
       })
   }
 
   async #remove(retired: readonly Segment[]): Promise<void> {
-    await this.#tree.state.commit(
-      retired.filter(({ known }) => known).map(({ id }) => ['dropSegment', id] as const),
-    )
+    const ops = retired.filter(({ known }) => known).map(({ id }) => ['dropSegment', id] as const)
+    await this.#tree.commit({ ops, after: [] })
     for (const segment of retired)
       await this.#staging
         .remove(segment)
@@ -269,7 +267,6 @@ export class Publisher {
         changedAt: Date.now(),
         urgent: false,
         running: null,
-        stop: new AbortController(),
       }
       this.#directories.set(id, directory)
     }
@@ -324,12 +321,15 @@ export class Publisher {
     }
     for (const dir of this.#new) {
       if (dir.cap !== null || dir.edges === 0) this.#new.delete(dir)
-      else if (!seen.has(dir.id)) this.#see(this.#tree.folder(dir.id)!, now)
-      seen.add(dir.id)
+      else if (!seen.has(dir.id)) {
+        seen.add(dir.id)
+        const folder = this.#tree.folder(dir.id)
+        if (folder) this.#see(folder, now) // absent only until the database knows it
+      }
     }
-    for (const [id, { running, stop }] of this.#directories) {
+    for (const [id, { running }] of this.#directories) {
       if (!running && !seen.has(id)) this.#directories.delete(id)
-      if (running && !this.#tree.nameless(id)?.edges) stop.abort() // whatever was in it goes with it
+      if (running && !this.#tree.nameless(id)?.edges) running.stop.abort() // whatever was in it goes with it
     }
     this.#progress()
     if (this.#uploads.size > 0 || this.#directories.size > 0) this.#schedule()
@@ -343,13 +343,14 @@ export class Publisher {
     if (this.#editing >= EDITS) return
     const plan = this.#linker.plan(folder, now)
     if (dir.cap === null ? !this.#mayMake(directory, plan, now) : !this.#mayEdit(directory, plan, now)) return
-    const { signal } = (directory.stop = new AbortController())
+    const stop = new AbortController()
+    const { signal } = stop
     this.#editing++
     const work =
       dir.cap === null
         ? this.#linker.make(dir, folder, plan, signal)
         : this.#linker.edit(dir, folder, plan, signal)
-    directory.running = work
+    const done = work
       .then(
         () => {
           directory.attempts.succeeded()
@@ -367,6 +368,7 @@ export class Publisher {
         this.sweep()
         this.#wake()
       })
+    directory.running = { done, stop }
   }
 
   #mayEdit(directory: Directory, plan: Plan, now: number): boolean {
