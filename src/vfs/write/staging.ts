@@ -10,7 +10,7 @@ import { FsError } from '../../errors.ts'
 import type { Op } from '../state/schema.ts'
 import { seal, open as unseal } from '../state/seal.ts'
 import type { State } from '../state/state.ts'
-import type { Disk, DiskFile } from './disk.ts'
+import { BLOCK, DIRECT_MIN, type Disk, type DiskFile } from './disk.ts'
 
 /** Bytes of content in every record of a run but its last. */
 export const RECORD = 64 * 1024
@@ -323,8 +323,10 @@ export class Staging {
     const segment = this.#current ?? (await this.#begin())
     const parts: Uint8Array[] = []
     const runs: Run[] = []
-    let { size, records } = segment
-    const at = size
+    const whole = turn.reduce((sum, { data }) => sum + sealedSize(data.length), 0)
+    // Long ones go past the page cache, short ones stay next to each other.
+    const at = whole < DIRECT_MIN ? segment.size : Math.ceil(segment.size / BLOCK) * BLOCK
+    let [size, records] = [at, segment.records]
     for (const { data } of turn) {
       runs.push({ segment, at: size, record: records, plain: data.length })
       for (let from = 0; from < data.length; from += RECORD) {
