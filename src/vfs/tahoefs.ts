@@ -132,7 +132,7 @@ export class Tahoefs implements V.Vfs {
       ttl,
       onMadeAgain: (dir, name, change) => this.#publisher.wasMadeAgain(dir, name, change),
     })
-    this.#committer = new Committer(state, staging, ({ inode }) => tree.localRow(inode))
+    this.#committer = new Committer(state, staging, ({ inode }) => tree.rows.local(inode))
     this.#drawing = new Drawing(staging, this.#reader, cap => this.#immutable(cap))
     this.#publisher = new Publisher({
       tree,

@@ -27,6 +27,11 @@ export type Intent = {
   changes: number
 }
 
+type NewIntent = Pick<Intent, 'real' | 'name' | 'cookie' | 'want' | 'expect' | 'was'>
+
+/** An intent as it begins. */
+export const newIntent = (what: NewIntent): Intent => ({ ...what, sent: [], since: Date.now(), changes: 0 })
+
 /** A name as it is shown. */
 export type Shown = { readonly name: string; readonly cookie: bigint; readonly id: FileId }
 

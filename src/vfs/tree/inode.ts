@@ -8,6 +8,9 @@ import type { Row } from '../state/state.ts'
 import type { Attr, FileId, Kind } from '../vfs.ts'
 import type { Draft } from '../write/draft.ts'
 
+/** The root's id, in every state. */
+export const ROOT: FileId = 1n
+
 export type Inode = {
   readonly id: FileId
   readonly generation: bigint

@@ -127,7 +127,7 @@ export class Listings {
       const { cap } = inode
       const { size, version } = await this.#grid.stat(cap!, { signal })
       if (inode.cap !== cap) return // the name leads elsewhere by now
-      const mark = this.#tree.mark(version)
+      const mark = this.#tree.rows.mark(version)
       inode.version = { version, at: Date.now() }
       if (mark === inode.mark) return
       // Nothing was shown before the first answer; what is shown now differs from what was.

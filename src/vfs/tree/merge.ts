@@ -8,8 +8,10 @@ import type { Child, Listing } from '../../tahoe/grid.ts'
 import { nameKey } from '../names.ts'
 import type { FileId, Kind } from '../vfs.ts'
 import { edgeAttrs } from './edge.ts'
-import type { Folder, Intent } from './folder.ts'
+import { type Folder, type Intent, newIntent } from './folder.ts'
 import { type Inode, type InodeChange, later, MOVED, now, setInode, touch } from './inode.ts'
+import { localise, settle } from './intents.ts'
+import { isAtOrBelow, isPendingBelow } from './paths.ts'
 import { type Edge, Names, NOBODY, Snapshot } from './snapshot.ts'
 import type { Change, Tree } from './tree.ts'
 
@@ -82,7 +84,7 @@ class Merge {
     folder.listedAt = Date.now()
     folder.failures = 0
     folder.changed()
-    for (const intent of settled.values()) this.#tree.settle(folder, intent, this.#change)
+    for (const intent of settled.values()) settle(this.#tree, folder, intent, this.#change)
     for (const inode of this.#left) this.#tree.unnamed(inode, folder, this.#change)
     if (this.#showsOther && folder.known) {
       touch(this.#dir)
@@ -90,7 +92,7 @@ class Merge {
     }
     folder.known = true
     if (this.#changed)
-      this.#change.ops.push(this.#tree.listingRow(folder), ['setMeta', 'lastId', this.#tree.lastId])
+      this.#change.ops.push(this.#tree.rows.listing(folder), ['setMeta', 'lastId', this.#tree.lastId])
   }
 
   /** They stay as they are shown, whatever comes before them in the listing. */
@@ -147,7 +149,8 @@ class Merge {
     if (known) this.#left.push(known)
     const elsewhere = kind === 'directory' ? this.#tree.locate(child.cap) : undefined
     if (elsewhere) {
-      const hangs = this.#mayHangHere(elsewhere) ? this.#dir.id : elsewhere.parent
+      // Not below itself.
+      const hangs = isAtOrBelow(this.#tree, this.#dir.id, elsewhere.id) ? elsewhere.parent : this.#dir.id
       this.#tree.named(elsewhere, this.#dir.id, this.#change, hangs)
       return elsewhere.id
     }
@@ -160,7 +163,7 @@ class Merge {
     this.#change.ops.push(setInode(inode, change))
     Object.assign(inode, change)
     if (inode.kind === 'directory' && change.cap)
-      this.#change.ops.push(['setDirectoryCap', this.#tree.sealCap(inode.id, change.cap), inode.id])
+      this.#change.ops.push(['setDirectoryCap', this.#tree.rows.cap(inode.id, change.cap), inode.id])
   }
 
   #vanished(edge: Edge, intents: ReadonlyMap<string, Intent>): void {
@@ -179,38 +182,19 @@ class Merge {
   /** Whether something of ours waits in a directory, or came into it after it was seen here last. */
   #isOurs(dir: Inode): boolean {
     return (
-      dir.publishedAt > (this.#folder.listedAt ?? Number.POSITIVE_INFINITY) || this.#tree.isPendingBelow(dir)
+      dir.publishedAt > (this.#folder.listedAt ?? Number.POSITIVE_INFINITY) ||
+      isPendingBelow(this.#tree, dir.id)
     )
   }
 
   /** It is not let go. */
   #madeAgain({ real, name, cookie }: Edge, inode: Inode): void {
     const folder = this.#folder
-    this.#tree.localise(inode, this.#change)
-    const intent: Intent = {
-      real,
-      name,
-      cookie,
-      want: inode.id,
-      expect: null,
-      was: null,
-      sent: [],
-      since: Date.now(),
-      changes: 0,
-    }
+    localise(this.#tree, inode, this.#change)
+    const intent = newIntent({ real, name, cookie, want: inode.id, expect: null, was: null })
     folder.intents.set(nameKey(name), intent)
-    this.#change.ops.push(this.#tree.intentRow(folder.id, intent))
+    this.#change.ops.push(this.#tree.rows.intent(folder.id, intent))
     this.#change.madeAgain.push({ dir: folder.id, name })
-  }
-
-  /** Not below itself. */
-  #mayHangHere(directory: Inode): boolean {
-    for (let above: Inode | undefined = this.#dir, id = 0n; above && above.id !== id; ) {
-      if (above.id === directory.id) return false
-      id = above.id
-      above = this.#tree.nameless(above.parent)
-    }
-    return true
   }
 }
 

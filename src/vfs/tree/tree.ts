@@ -5,25 +5,19 @@
 import { randomBytes } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { FsError } from '../../errors.ts'
-import { type Cap, parseCap } from '../../tahoe/cap.ts'
-import type { Metadata } from '../../tahoe/grid.ts'
-import { nameKey, real } from '../names.ts'
+import type { Cap } from '../../tahoe/cap.ts'
+import { nameKey } from '../names.ts'
 import type { Op } from '../state/schema.ts'
-import { keyedHash, seal, open as unseal } from '../state/seal.ts'
 import type { State } from '../state/state.ts'
 import type { FileId } from '../vfs.ts'
 import type { Draft } from '../write/draft.ts'
-import { Folder, type Intent } from './folder.ts'
-import { addInode, type Inode, inodeOf, now, setPlace } from './inode.ts'
-import { packIntent, packLocal } from './pack.ts'
-import { NOBODY, Snapshot } from './snapshot.ts'
-
-export const ROOT: FileId = 1n
+import { Folder } from './folder.ts'
+import { addInode, type Inode, inodeOf, now, ROOT, setPlace } from './inode.ts'
+import { rest } from './intents.ts'
+import { Rows } from './rows.ts'
+import { Snapshot } from './snapshot.ts'
 
 const MAX_EDGES = 300_000
-
-/** Directories between the root and a path that is still told. */
-const MAX_DEPTH = 1000
 
 /** What one change writes down, and what is done once that is durable. */
 export class Change {
@@ -45,9 +39,8 @@ export type TreeOptions = {
 export class Tree {
   readonly root = ROOT
   readonly state: State
+  readonly rows: Rows
   readonly #failed: (err: unknown) => void
-  readonly #sealKey: Buffer
-  readonly #locatorKey: Buffer
   readonly #inodes = new Map<FileId, Inode>()
   /** Inodes that are gone, as far as the database does not know it yet. */
   readonly #leaving = new Set<FileId>()
@@ -64,8 +57,7 @@ export class Tree {
   constructor(state: State, root: Cap, { maxEdges = MAX_EDGES, failed = () => {} }: TreeOptions = {}) {
     this.state = state
     this.#failed = failed
-    this.#sealKey = state.key('listing')
-    this.#locatorKey = state.key('locator')
+    this.rows = new Rows(state)
     this.#held = new LRUCache({
       maxSize: maxEdges,
       sizeCalculation: folder => Math.min(folder.snapshot.edges.length + 1, maxEdges),
@@ -162,10 +154,7 @@ export class Tree {
     const listing = row['listing']
     if (!(listing instanceof Uint8Array))
       return row['fresh'] === 1n ? this.begin(id, row['next'] as bigint) : undefined
-    const packed = unseal(this.#sealKey, listing, `listing ${id}`)
-    if (!packed)
-      throw new FsError('EIO', `the listing of inode ${id} in the state does not open: the state is damaged`)
-    const folder = new Folder(id, Snapshot.unpack(packed), row['next'] as bigint)
+    const folder = new Folder(id, this.rows.openListing(id, listing), row['next'] as bigint)
     folder.known = true
     this.adopt(folder)
     return this.keep(folder)
@@ -193,16 +182,6 @@ export class Tree {
   /** The folders with names that the grid does not have yet as they are here. */
   get pending(): Iterable<Folder> {
     return this.#pinned.values()
-  }
-
-  /** Whether something in a directory, or below it, is not on the grid yet. */
-  isPendingBelow(dir: Inode): boolean {
-    for (const { id, intents } of this.#pinned.values()) {
-      if (intents.size === 0) continue
-      const inode = this.nameless(id)
-      if (inode && inode.edges > 0 && this.isAtOrBelow(inode, dir.id)) return true
-    }
-    return false
   }
 
   /** Holds a folder: for good while it has intents or is being written down, else as long as there is room. */
@@ -253,22 +232,23 @@ export class Tree {
     const directory = inode.kind === 'directory'
     const locator = directory && inode.cap ? this.#arrives(inode.id, inode.cap, change) : null
     change.ops.push(addInode(inode, locator))
-    if (directory) change.ops.push(['addDirectory', inode.id, inode.cap && this.sealCap(inode.id, inode.cap)])
+    if (directory)
+      change.ops.push(['addDirectory', inode.id, inode.cap && this.rows.cap(inode.id, inode.cap)])
   }
 
   /** A directory of ours is on the grid. */
   arrived(inode: Inode, cap: Cap, change: Change): void {
     inode.cap = cap
     change.ops.push(
-      ['setDirectoryCap', this.sealCap(inode.id, cap), inode.id],
+      ['setDirectoryCap', this.rows.cap(inode.id, cap), inode.id],
       ['setLocator', this.#arrives(inode.id, cap, change), inode.id],
-      this.listingRow(this.folder(inode.id)!), // it is known, though nobody has listed it
+      this.rows.listing(this.folder(inode.id)!), // it is known, though nobody has listed it
     )
   }
 
   #arrives(id: FileId, cap: Cap, { after }: Change): Uint8Array {
-    const locator = this.#locator(cap)
-    const key = Buffer.from(locator).toString('hex')
+    const locator = this.rows.locator(cap)
+    const key = locator.toString('hex')
     this.#arriving.set(key, id)
     after.push(() => this.#arriving.delete(key))
     return locator
@@ -284,92 +264,11 @@ export class Tree {
 
   /** The inode of a directory that is known already, wherever it hangs. */
   locate(cap: Cap): Inode | undefined {
-    const locator = this.#locator(cap)
+    const locator = this.rows.locator(cap)
     const found =
-      this.#arriving.get(Buffer.from(locator).toString('hex')) ??
+      this.#arriving.get(locator.toString('hex')) ??
       (this.state.get('SELECT id FROM inode WHERE locator = ?', locator)?.['id'] as FileId | undefined)
     return found === undefined ? undefined : this.nameless(found)
-  }
-
-  #locator(cap: Cap): Uint8Array {
-    return keyedHash(this.#locatorKey, cap.storageIndex ?? cap.readonly().uri(), 16)
-  }
-
-  /** What tells one version of a mutable file from another; odd, so that it is no mark with a meaning. */
-  mark(version: string): bigint {
-    return BigInt.asIntN(64, keyedHash(this.#locatorKey, `version ${version}`, 8).readBigUInt64BE() | 1n)
-  }
-
-  sealCap(id: FileId, cap: Cap): Uint8Array {
-    return seal(this.#sealKey, Buffer.from(cap.uri()), `cap ${id}`)
-  }
-
-  /** The row of a folder's listing. */
-  listingRow({ id, snapshot, next }: Folder): Op {
-    return ['setListing', seal(this.#sealKey, snapshot.pack(), `listing ${id}`), next, id]
-  }
-
-  intentRow(dir: FileId, intent: Intent): Op {
-    const body = seal(this.#sealKey, packIntent(intent), `intent ${dir} ${intent.cookie}`)
-    return ['setIntent', dir, intent.cookie, body]
-  }
-
-  /** The row of what is known of an inode here alone; how much of its cap's content is valid is told apart. */
-  localRow(inode: Inode): Op {
-    const local = inode.local!
-    const body = seal(this.#sealKey, packLocal(inode, local), `local ${inode.id}`)
-    return ['addLocal', inode.id, body, local.draft?.valid ?? inode.size, local.since]
-  }
-
-  unsealed(body: Uint8Array, about: string): Buffer {
-    const plain = unseal(this.#sealKey, body, about)
-    if (!plain) throw new FsError('EIO', `the ${about} in the state does not open: the state is damaged`)
-    return plain
-  }
-
-  sealed(plain: Buffer, about: string): Buffer {
-    return seal(this.#sealKey, plain, about)
-  }
-
-  /** From now on `name` is to lead to `want`. */
-  intend(folder: Folder, name: string, want: FileId | null, change: Change): Intent {
-    const key = nameKey(name)
-    let intent = folder.intents.get(key)
-    if (!intent) {
-      const edge = folder.snapshot.find(name)
-      intent = {
-        real: edge?.real ?? real(name).normalize('NFC'),
-        name: edge?.name ?? name,
-        cookie: edge?.cookie ?? folder.next++,
-        want,
-        expect: edge?.cap ?? null,
-        was: edge?.id ?? null,
-        sent: [],
-        since: Date.now(),
-        changes: 0,
-      }
-      if (!edge) change.ops.push(['setNext', folder.next, folder.id])
-      folder.intents.set(key, intent)
-    }
-    intent.want = want
-    if (want !== null) intent.name = name
-    intent.changes++
-    // What somebody else has put there is shown only once it has an inode.
-    const foreign = folder.snapshot.find(name)?.id === NOBODY
-    if (want === null && intent.expect === null && intent.sent.length === 0 && !foreign)
-      this.settle(folder, intent, change)
-    else change.ops.push(this.intentRow(folder.id, intent))
-    folder.changed()
-    this.keep(folder)
-    return intent
-  }
-
-  /** An intent is no longer one. */
-  settle(folder: Folder, intent: Intent, { ops }: Change): void {
-    folder.intents.delete(nameKey(intent.name))
-    ops.push(['dropIntent', folder.id, intent.cookie])
-    folder.changed()
-    this.keep(folder)
   }
 
   /** The names that lead to an inode, with their folders. */
@@ -383,66 +282,6 @@ export class Tree {
       }
       for (const key of folder.namesOf(inode.id)) yield { folder, key: (inode.key = key) }
     }
-  }
-
-  /** Where an inode is, from the root, as it is shown; null when it hangs nowhere. */
-  pathOf(inode: Inode): string | null {
-    const names: string[] = []
-    for (let at = inode; at.id !== ROOT; ) {
-      const [place] = this.namesOf(at)
-      if (!place) return null
-      names.push(place.folder.find(place.key)!.name)
-      const above = this.nameless(place.folder.id)
-      if (!above || names.length > MAX_DEPTH) return null
-      at = above
-    }
-    return `/${names.reverse().join('/')}`
-  }
-
-  /** The directories above an inode, up to the root. */
-  *above(id: FileId): Generator<FileId> {
-    let inode = this.nameless(id)
-    for (let depth = 0; inode && inode.id !== ROOT && depth < MAX_DEPTH; depth++) {
-      yield inode.parent
-      inode = this.nameless(inode.parent)
-    }
-  }
-
-  isAtOrBelow(inode: Inode, id: FileId): boolean {
-    if (inode.id === id) return true
-    for (const above of this.above(inode.id)) if (above === id) return true
-    return false
-  }
-
-  /** Every name of an inode that the grid carries is to be published again. */
-  republish(inode: Inode, change: Change): void {
-    if (inode.id === ROOT) return // nothing names it
-    this.localise(inode, change)
-    for (const { folder, key } of [...this.namesOf(inode)])
-      if (!folder.intents.has(key)) this.intend(folder, folder.find(key)!.name, inode.id, change)
-  }
-
-  /** Sees that an inode is known here by itself, whatever becomes of the edge that named it. */
-  localise(inode: Inode, change: Change): void {
-    if (!inode.local) {
-      inode.local = {
-        since: Date.now(),
-        metadata: this.#metadataOf(inode),
-        sent: [],
-        changes: 0,
-        draft: null,
-        target: null,
-      }
-      change.ops.push(this.localRow(inode))
-    }
-  }
-
-  #metadataOf(inode: Inode): Metadata {
-    for (const { folder, key } of this.namesOf(inode)) {
-      const edge = folder.snapshot.find(key)
-      if (edge?.id === inode.id) return edge.metadata
-    }
-    return {}
   }
 
   /** `dir` names the inode once more; the folder shows it already. `parent`: where a directory's `..` leads from now on. */
@@ -465,7 +304,7 @@ export class Tree {
     else {
       const dirs = this.#links.get(inode.id)
       if (dirs) this.#unlinked(inode, folder, dirs, change)
-      this.rest(inode, change)
+      rest(this, inode, change)
     }
     change.ops.push(setPlace(inode))
   }
@@ -481,24 +320,6 @@ export class Tree {
     if (inode.edges > 1) return
     this.#links.delete(inode.id)
     ops.push(['dropLinks', inode.id])
-  }
-
-  /** The grid knows as much of an inode as this machine, once no name of it waits; those in `settled` do not. */
-  rest(inode: Inode, { ops, after }: Change, settled: ReadonlySet<Intent> = new Set()): void {
-    const { local } = inode
-    if (!local || inode.cap === null) return
-    for (const { folder, key } of this.namesOf(inode)) {
-      const intent = folder.intents.get(key)
-      if (intent?.want === inode.id && !settled.has(intent)) return
-    }
-    const { draft } = local
-    if (draft && !(draft.isPublished && draft.isDurable)) return
-    inode.local = null
-    ops.push(['dropLocal', inode.id])
-    if (!draft) return
-    draft.dead = true
-    ops.push(['dropExtents', inode.id])
-    after.push(() => draft.dispose())
   }
 
   retain(id: FileId): void {
@@ -578,7 +399,7 @@ export class Tree {
       return this.#inodes.get(id)
     }
     const sealed = this.state.get('SELECT cap FROM directory WHERE id = ?', id)?.['cap']
-    if (sealed instanceof Uint8Array) inode.cap = parseCap(this.unsealed(sealed, `cap ${id}`).toString())
+    if (sealed instanceof Uint8Array) inode.cap = this.rows.openCap(id, sealed)
     this.#inodes.set(id, inode)
     return inode
   }

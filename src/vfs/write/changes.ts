@@ -6,7 +6,9 @@ import { LIT_MAX, litCap } from '../../tahoe/cap.ts'
 import { NAME_MAX, nameKey } from '../names.ts'
 import type { Folder } from '../tree/folder.ts'
 import { attrOf, type Inode, now, type Owner, setTimes, stamp, touch } from '../tree/inode.ts'
-import { type Change, ROOT, type Tree } from '../tree/tree.ts'
+import { intend, localise, republish } from '../tree/intents.ts'
+import { isAtOrBelow } from '../tree/paths.ts'
+import type { Change, Tree } from '../tree/tree.ts'
 import type * as V from '../vfs.ts'
 import { Draft } from './draft.ts'
 
@@ -36,11 +38,11 @@ export class Changes {
 
   /** The draft of a file, begun when there is none. Whoever changes it says that it waits. */
   draft(inode: Inode, change: Change): Draft {
-    this.#tree.republish(inode, change)
+    republish(this.#tree, inode, change)
     const local = inode.local!
     if (!local.draft) {
       local.draft = new Draft(inode, inode.size)
-      change.ops.push(this.#tree.localRow(inode))
+      change.ops.push(this.#tree.rows.local(inode))
     }
     return local.draft
   }
@@ -54,7 +56,7 @@ export class Changes {
       touch(inode)
     } else {
       // The grid keeps no atime.
-      if (wanted.mode !== undefined || wanted.mtime !== undefined) this.#tree.republish(inode, change)
+      if (wanted.mode !== undefined || wanted.mtime !== undefined) republish(this.#tree, inode, change)
       stamp(inode)
     }
     if (inode.local) inode.local.changes++
@@ -121,8 +123,8 @@ export class Changes {
     if (inode.edges === 0) throw new FsError('ENOENT', 'link of what has no name')
     this.#mayMake(place, name)
     const before = this.attr(place.dir)
-    this.#tree.localise(inode, change)
-    this.#tree.intend(place.folder, name, inode.id, change)
+    localise(this.#tree, inode, change)
+    intend(this.#tree, place.folder, name, inode.id, change)
     stamp(inode)
     this.#tree.named(inode, place.dir.id, change)
     this.#touched(place, change)
@@ -161,7 +163,7 @@ export class Changes {
     const old = this.#at(to, toName)
     if (to.dir.edges === 0) throw new FsError('ENOENT', 'rename into a removed directory')
     if (inode.kind === 'directory') {
-      if (this.#isWithin(to.dir, inode)) throw new FsError('EINVAL', 'rename below itself')
+      if (isAtOrBelow(this.#tree, to.dir.id, inode.id)) throw new FsError('EINVAL', 'rename below itself')
       if (isLocal(toName)) throw new FsError('EACCES', 'rename: names beginning .nfs stay on this machine')
     }
     const replaced = old && old.id !== inode.id ? old : null
@@ -169,10 +171,10 @@ export class Changes {
     const objects = [from.dir, to.dir, inode, replaced ?? inode]
     const before = objects.map(each => this.attr(each))
     if (old?.id !== inode.id) {
-      this.#tree.localise(inode, change)
+      localise(this.#tree, inode, change)
       stamp(inode)
-      this.#tree.intend(from.folder, fromName, null, change)
-      this.#tree.intend(to.folder, toName, inode.id, change)
+      intend(this.#tree, from.folder, fromName, null, change)
+      intend(this.#tree, to.folder, toName, inode.id, change)
       if (replaced) {
         stamp(replaced)
         this.#tree.unnamed(replaced, to.folder, change)
@@ -251,8 +253,8 @@ export class Changes {
       else inode.local!.target = Buffer.from(target)
     }
     this.#tree.add(inode, change)
-    change.ops.push(this.#tree.localRow(inode), ['setMeta', 'lastId', this.#tree.lastId])
-    this.#tree.intend(place.folder, name, inode.id, change)
+    change.ops.push(this.#tree.rows.local(inode), ['setMeta', 'lastId', this.#tree.lastId])
+    intend(this.#tree, place.folder, name, inode.id, change)
     this.#touched(place, change)
     this.#waits(inode)
     return { attr: this.attr(inode), dir: { before, after: this.attr(place.dir) } }
@@ -261,7 +263,7 @@ export class Changes {
   #unlink(place: Place, name: string, inode: Inode, change: Change): V.Removed {
     const before = this.attr(inode)
     const dirBefore = this.attr(place.dir)
-    this.#tree.intend(place.folder, name, null, change)
+    intend(this.#tree, place.folder, name, null, change)
     stamp(inode)
     this.#tree.unnamed(inode, place.folder, change)
     this.#touched(place, change)
@@ -274,16 +276,6 @@ export class Changes {
     touch(dir)
     change.ops.push(setTimes(dir))
     this.#waits(dir)
-  }
-
-  #isWithin(dir: Inode, ancestor: Inode): boolean {
-    for (let at = dir; ; ) {
-      if (at.id === ancestor.id) return true
-      if (at.id === ROOT || at.parent === at.id) return false
-      const above = this.#tree.nameless(at.parent)
-      if (!above) return false
-      at = above
-    }
   }
 }
 

@@ -4,6 +4,7 @@
 import { hostname } from 'node:os'
 import { NAME_MAX } from '../names.ts'
 import type { Folder } from '../tree/folder.ts'
+import { pathOf } from '../tree/paths.ts'
 import { Change, type Tree } from '../tree/tree.ts'
 import type { FileId } from '../vfs.ts'
 import type { Conflict } from './pending.ts'
@@ -32,7 +33,7 @@ export class Conflicts {
     this.#tree = tree
     for (const row of tree.state.all('SELECT id, body FROM conflict ORDER BY id')) {
       const id = Number(row['id'])
-      const body = tree.unsealed(row['body'] as Uint8Array, `conflict ${id}`)
+      const body = tree.rows.open(row['body'] as Uint8Array, `conflict ${id}`)
       this.#found.set(id, JSON.parse(body.toString()) as Rest)
       this.#lastId = id
     }
@@ -42,7 +43,7 @@ export class Conflicts {
     const rest: Rest = { dir: String(dir), name, copy, at: Date.now(), what }
     const id = ++this.#lastId
     this.#found.set(id, rest)
-    ops.push(['addConflict', id, this.#tree.sealed(Buffer.from(JSON.stringify(rest)), `conflict ${id}`)])
+    ops.push(['addConflict', id, this.#tree.rows.seal(Buffer.from(JSON.stringify(rest)), `conflict ${id}`)])
     for (const old of this.#found.keys()) {
       if (this.#found.size <= MAX) break
       this.#found.delete(old)
@@ -54,7 +55,7 @@ export class Conflicts {
   list(): Conflict[] {
     return [...this.#found.values()].map(({ dir, name, copy, at, what }) => {
       const inode = this.#tree.nameless(BigInt(dir))
-      const above = (inode && this.#tree.pathOf(inode)) ?? '/…'
+      const above = (inode && pathOf(this.#tree, inode)) ?? '/…'
       const path = (last: string) => (above === '/' ? `/${last}` : `${above}/${last}`)
       return { path: path(name), copy: copy === null ? null : path(copy), at, what }
     })

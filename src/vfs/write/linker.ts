@@ -7,17 +7,15 @@ import type { Edit, Grid, Listing, Outcome } from '../../tahoe/grid.ts'
 import type { Asker } from '../ask.ts'
 import { edgeMetadata } from '../tree/edge.ts'
 import type { Folder, Intent } from '../tree/folder.ts'
-import type { Inode } from '../tree/inode.ts'
+import { type Inode, ROOT } from '../tree/inode.ts'
 import type { Listings } from '../tree/listings.ts'
-import { Change, ROOT, type Tree } from '../tree/tree.ts'
+import { ancestors } from '../tree/paths.ts'
+import { Change, type Tree } from '../tree/tree.ts'
 import type { FileId } from '../vfs.ts'
 import { isLocal } from './changes.ts'
 import type { Conflicts } from './conflicts.ts'
 import type { Draft } from './draft.ts'
 import { has, linkable, mayBe, presumed, type Step, Verdict } from './verdict.ts'
-
-/** Directories above one that are looked at. */
-const MAX_DEPTH = 200
 
 /** How far a name and what it leads to have changed. */
 export type Mark = { readonly changes: number; readonly seq: number; readonly attrs: number }
@@ -216,14 +214,13 @@ export class Linker {
     return names > 0 && names === local
   }
 
-  /** Whether the grid has a directory where it is here, up to the root. */
-  #hangs(dir: FileId, depth = 0): boolean {
+  /** Whether the grid has a directory where it is here, up to the root. `below`: those that hang in it. */
+  #hangs(dir: FileId, below: readonly FileId[] = []): boolean {
     if (dir === ROOT) return true
-    if (depth > MAX_DEPTH) return false // a directory below itself
     const inode = this.#tree.nameless(dir)
-    if (!inode || inode.edges === 0 || inode.cap === null) return false
+    if (!inode || inode.edges === 0 || inode.cap === null || below.includes(dir)) return false
     for (const { folder, key } of this.#tree.namesOf(inode))
-      if (folder.intents.get(key)?.want !== inode.id && this.#hangs(folder.id, depth + 1)) return true
+      if (folder.intents.get(key)?.want !== dir && this.#hangs(folder.id, [...below, dir])) return true
     return false
   }
 
@@ -306,7 +303,7 @@ export class Linker {
     for (const intent of filled) verdict.filled(intent)
     for (const { intent } of moot) verdict.moot(intent)
     folder.edits++
-    for (const id of [dir.id, ...this.#tree.above(dir.id)]) {
+    for (const id of [dir.id, ...ancestors(this.#tree, dir.id)]) {
       const above = this.#tree.nameless(id)
       if (above) above.publishedAt = Date.now()
     }

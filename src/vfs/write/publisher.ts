@@ -9,6 +9,7 @@ import type { Asker } from '../ask.ts'
 import type { Folder } from '../tree/folder.ts'
 import type { Inode } from '../tree/inode.ts'
 import type { Listings } from '../tree/listings.ts'
+import { ancestors, isAtOrBelow } from '../tree/paths.ts'
 import type { Change, Tree } from '../tree/tree.ts'
 import type { FileId } from '../vfs.ts'
 import { Attempts } from './attempts.ts'
@@ -238,7 +239,7 @@ export class Publisher {
     const tree = this.#tree
     for (const upload of this.#uploads.all) {
       const { inode } = upload
-      if (!tree.isAtOrBelow(inode, id) || isLocalAlone(tree, inode)) continue
+      if (!isAtOrBelow(tree, inode.id, id) || isLocalAlone(tree, inode)) continue
       upload.urgent = true
       upload.attempts.hurry()
       const draft = inode.local?.draft
@@ -248,9 +249,9 @@ export class Publisher {
         ? () => isOver() || inode.local?.draft !== draft || draft.published >= seq
         : () => isOver() || inode.cap !== null
     }
-    const above = new Set(tree.above(id))
+    const above = new Set(ancestors(tree, id))
     for (const { folder, dir, key, intent, inode } of waitingIntents(this.#tree)) {
-      if (!tree.isAtOrBelow(dir, id) && !(inode && (inode.id === id || above.has(inode.id)))) continue
+      if (!isAtOrBelow(tree, dir.id, id) && !(inode && (inode.id === id || above.has(inode.id)))) continue
       directories.add(folder.id)
       if (inode?.kind === 'directory') directories.add(inode.id)
       const mark = this.#linker.mark(intent)

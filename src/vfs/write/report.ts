@@ -2,6 +2,7 @@
 
 import type { Folder, Intent } from '../tree/folder.ts'
 import type { Inode } from '../tree/inode.ts'
+import { pathOf } from '../tree/paths.ts'
 import type { Tree } from '../tree/tree.ts'
 import type { FileId } from '../vfs.ts'
 import type { Attempts } from './attempts.ts'
@@ -34,7 +35,7 @@ function* itemsOf(tree: Tree, uploads: Iterable<Upload>, attemptsOf: AttemptsOf)
     const { inode } = upload
     if (inode.edges === 0 || !inode.local || isLocalAlone(tree, inode)) continue
     told.add(inode)
-    yield { ...contentItem(upload, attemptsOf), where: () => tree.pathOf(inode) }
+    yield { ...contentItem(upload, attemptsOf), where: () => pathOf(tree, inode) }
   }
   for (const { folder, dir, intent, inode } of waitingIntents(tree)) {
     if (inode && told.has(inode)) continue
@@ -42,7 +43,7 @@ function* itemsOf(tree: Tree, uploads: Iterable<Upload>, attemptsOf: AttemptsOf)
     const attempts = attemptsOf(inode?.cap === null ? inode.id : folder.id)
     const state = !inode ? 'removing' : linkable(inode) ? 'linking' : 'waiting'
     const where = () => {
-      const above = tree.pathOf(dir)
+      const above = pathOf(tree, dir)
       return above === null ? null : `${above === '/' ? '' : above}/${intent.name}`
     }
     yield { state, bytes: 0, sent: 0, since: intent.since, ...troubleOf(attempts), where }

@@ -38,7 +38,7 @@ export function restore(tree: Tree, state: State, staging: Staging): Restored {
       orphans.push(['dropLocal', id], ['dropExtents', id])
       continue
     }
-    const body = tree.unsealed(row['body'] as Uint8Array, `local ${id}`)
+    const body = tree.rows.open(row['body'] as Uint8Array, `local ${id}`)
     const { cap, draft, local } = unpackLocal(body, Number(row['since']))
     if (inode.kind !== 'directory') inode.cap = cap
     inode.local = local
@@ -59,7 +59,7 @@ function intents(tree: Tree, state: State): Set<Folder> {
     const cookie = row['cookie'] as bigint
     const folder = tree.folder(dir)
     if (!folder) throw new FsError('EIO', `the directory ${dir} in the state is lost: the state is damaged`)
-    const intent = unpackIntent(tree.unsealed(row['body'] as Uint8Array, `intent ${dir} ${cookie}`), cookie)
+    const intent = unpackIntent(tree.rows.open(row['body'] as Uint8Array, `intent ${dir} ${cookie}`), cookie)
     folder.intents.set(nameKey(intent.name), intent)
     folder.changed()
     folders.add(tree.keep(folder))

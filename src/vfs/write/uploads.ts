@@ -204,7 +204,7 @@ export class Uploads {
       const cap = await asker.once(`upload ${inode.id}`, ask, stop.signal)
       if (inode.local !== local || local.draft !== draft || draft?.dead) return
       local.sent = [...local.sent, cap]
-      await tree.commit({ ops: [tree.localRow(inode)], after: [] })
+      await tree.commit({ ops: [tree.rows.local(inode)], after: [] })
       if (generation) generation.cap = cap
       else inode.cap = cap
       upload.took = performance.now() - began

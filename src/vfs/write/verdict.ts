@@ -6,6 +6,7 @@ import type { Child, Listing } from '../../tahoe/grid.ts'
 import { nameKey } from '../names.ts'
 import type { Folder, Intent } from '../tree/folder.ts'
 import { type Inode, stamp } from '../tree/inode.ts'
+import { intend, rest, settle } from '../tree/intents.ts'
 import type { Change, Tree } from '../tree/tree.ts'
 import { type Conflicts, copyName } from './conflicts.ts'
 import type { Draft } from './draft.ts'
@@ -102,7 +103,7 @@ export class Verdict {
       !inode.local?.draft
     ) {
       // Nothing but attributes changed here: the content of the other side is worth more.
-      this.#tree.settle(this.#folder, intent, this.#change)
+      settle(this.#tree, this.#folder, intent, this.#change)
       this.#rest(inode)
     } else {
       const copy = this.#setAside(intent, inode)
@@ -129,14 +130,14 @@ export class Verdict {
   #setAside(intent: Intent, inode: Inode): string {
     const copy = copyName(intent.name, this.#folder, this.#listing.children)
     this.#release(intent)
-    this.#tree.intend(this.#folder, copy, inode.id, this.#change)
+    intend(this.#tree, this.#folder, copy, inode.id, this.#change)
     inode.key = nameKey(copy)
     stamp(inode)
     return copy
   }
 
   #rest(inode: Inode): void {
-    this.#tree.rest(inode, this.#change, new Set(this.settled.values()))
+    rest(this.#tree, inode, this.#change, new Set(this.settled.values()))
   }
 
   /** Whether nothing has changed since the step was made. */
@@ -154,13 +155,13 @@ export class Verdict {
     intent.was = inode?.id ?? (cap === null ? null : intent.was)
     intent.sent = []
     if (!has(this.#folder, intent)) return
-    if (intent.want === null && cap === null) this.#tree.settle(this.#folder, intent, this.#change)
-    else this.#change.ops.push(this.#tree.intentRow(this.#folder.id, intent))
+    if (intent.want === null && cap === null) settle(this.#tree, this.#folder, intent, this.#change)
+    else this.#change.ops.push(this.#tree.rows.intent(this.#folder.id, intent))
   }
 
   /** The name is shown as the grid has it. */
   #release(intent: Intent): void {
-    this.#tree.settle(this.#folder, intent, this.#change)
+    settle(this.#tree, this.#folder, intent, this.#change)
     this.released.add(intent.real)
   }
 
@@ -171,7 +172,7 @@ export class Verdict {
     const folder = this.#tree.folder(inode.id)
     if (!folder) return
     for (const intent of [...folder.intents.values()]) {
-      this.#tree.settle(folder, intent, this.#change)
+      settle(this.#tree, folder, intent, this.#change)
       this.#left(intent)
     }
   }
