@@ -1,7 +1,8 @@
 // Which bytes of a file lie in staging: intervals that do not overlap, in order. An extent
 // never changes; a write over it, or a cut, puts clipped ones in its place.
 
-import { RECORD, type Run, type Segment, STRIDE } from './staging.ts'
+import { RECORD, STRIDE } from './record.ts'
+import type { Run, Segment } from './staging.ts'
 
 /** `length` bytes from `start` of the file: those after the first `skip` bytes of a run. */
 export type Extent = Run & {

@@ -2,23 +2,22 @@
 // names that lead to them, directories from the bottom up. What fails stays, is shown, and is
 // tried again.
 
-import { FsError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 import type { Grid } from '../../tahoe/grid.ts'
 import type { Asker } from '../ask.ts'
 import type { Folder } from '../tree/folder.ts'
 import type { Inode } from '../tree/inode.ts'
 import type { Listings } from '../tree/listings.ts'
-import { ancestors, isAtOrBelow } from '../tree/paths.ts'
 import type { Change, Tree } from '../tree/tree.ts'
 import type { FileId } from '../vfs.ts'
 import { Attempts } from './attempts.ts'
 import { Conflicts } from './conflicts.ts'
 import type { Draft } from './draft.ts'
 import type { Drawing } from './drawing.ts'
+import { Flushes } from './flushes.ts'
 import { Linker, type Plan } from './linker.ts'
 import type { Conflict, Pending } from './pending.ts'
-import { report, waitingIntents } from './report.ts'
+import { report } from './report.ts'
 import type { Segment, Staging } from './staging.ts'
 import { type Tempo, tempo as usual } from './tempo.ts'
 import { isLocalAlone, Uploads } from './uploads.ts'
@@ -55,13 +54,6 @@ type Directory = {
   running: { readonly done: Promise<void>; readonly stop: AbortController } | null
 }
 
-/** Somebody waits until each of `awaited` is true, and these directories are hurried until then. */
-type Flush = {
-  readonly awaited: (() => boolean)[]
-  readonly directories: ReadonlySet<FileId>
-  readonly done: PromiseWithResolvers<void>
-}
-
 export class Publisher {
   readonly #tree: Tree
   readonly #asker: Asker
@@ -75,7 +67,7 @@ export class Publisher {
   readonly #directories = new Map<FileId, Directory>()
   /** Directories that the grid does not have. */
   readonly #new = new Set<Inode>()
-  readonly #flushes = new Set<Flush>()
+  readonly #flushes: Flushes
   /** Directories that are being published. */
   #editing = 0
   #timer: NodeJS.Timeout | null = null
@@ -113,6 +105,7 @@ export class Publisher {
       commit,
       together: this.#tempo.together,
     })
+    this.#flushes = new Flushes(tree, this.#uploads, this.#linker)
   }
 
   /** Begins with what an earlier process left. */
@@ -128,9 +121,7 @@ export class Publisher {
     if (this.#timer) clearTimeout(this.#timer)
     if (this.#soon) clearTimeout(this.#soon)
     this.#timer = this.#soon = null
-    for (const { done } of this.#flushes)
-      done.reject(new FsError('EIO', 'flush: nothing is published any more'))
-    this.#flushes.clear()
+    this.#flushes.end()
     await this.#uploads.stop()
     await Promise.allSettled([...this.#directories.values()].map(({ running }) => running?.done))
     await this.#sweeping
@@ -214,12 +205,8 @@ export class Publisher {
 
   /** Publishes what waits at or below an inode; returns when all that waited at the call is on the grid. */
   async flush(id: FileId): Promise<void> {
-    if (this.#stopped) throw new FsError('EIO', 'flush: nothing is published any more')
-    const done = Promise.withResolvers<void>()
-    const directories = new Set<FileId>()
-    const flush: Flush = { awaited: [...this.#awaited(id, directories)], directories, done }
+    const { done, directories } = this.#flushes.begin(id)
     for (const each of directories) this.#directory(each).attempts.hurry()
-    this.#flushes.add(flush)
     this.#wake()
     await done.promise
   }
@@ -232,32 +219,6 @@ export class Publisher {
     const change = this.#conflicts.review()
     if (change.ops.length > 0) this.#tree.commit(change).catch(() => {}) // whoever keeps the tree hears of it
     return this.#conflicts.list()
-  }
-
-  /** What has to come true until all that waits now at or below an inode is on the grid; the directories that it is in. */
-  *#awaited(id: FileId, directories: Set<FileId>): Generator<() => boolean> {
-    const tree = this.#tree
-    for (const upload of this.#uploads.all) {
-      const { inode } = upload
-      if (!isAtOrBelow(tree, inode.id, id) || isLocalAlone(tree, inode)) continue
-      upload.urgent = true
-      upload.attempts.hurry()
-      const draft = inode.local?.draft
-      const { seq } = draft ?? { seq: 0 }
-      const isOver = () => inode.edges === 0 || isLocalAlone(tree, inode)
-      yield draft
-        ? () => isOver() || inode.local?.draft !== draft || draft.published >= seq
-        : () => isOver() || inode.cap !== null
-    }
-    const above = new Set(ancestors(tree, id))
-    for (const { folder, dir, key, intent, inode } of waitingIntents(this.#tree)) {
-      if (!isAtOrBelow(tree, dir.id, id) && !(inode && (inode.id === id || above.has(inode.id)))) continue
-      directories.add(folder.id)
-      if (inode?.kind === 'directory') directories.add(inode.id)
-      const mark = this.#linker.mark(intent)
-      yield () =>
-        folder.intents.get(key) !== intent || this.#linker.hasProved(intent, mark) || dir.edges === 0
-    }
   }
 
   #directory(id: FileId): Directory {
@@ -312,8 +273,7 @@ export class Publisher {
   /** Begins what has become due, and looks again as long as something waits. */
   #step(): void {
     const now = Date.now()
-    for (const { directories } of this.#flushes)
-      for (const id of directories) this.#directory(id).urgent = true
+    for (const id of this.#flushes.directories()) this.#directory(id).urgent = true
     this.#uploads.step(now)
     const seen = new Set<FileId>()
     for (const folder of [...this.#tree.pending]) {
@@ -332,7 +292,7 @@ export class Publisher {
       if (!running && !seen.has(id)) this.#directories.delete(id)
       if (running && !this.#tree.nameless(id)?.edges) running.stop.abort() // whatever was in it goes with it
     }
-    this.#progress()
+    this.#flushes.progress()
     if (this.#uploads.size > 0 || this.#directories.size > 0) this.#schedule()
   }
 
@@ -401,15 +361,5 @@ export class Publisher {
     if (inode.kind === 'directory') return this.#directories.get(inode.id)?.urgent === true
     const upload = this.#uploads.of(inode)
     return upload !== undefined && (upload.urgent || upload.sealing || inode.local?.draft?.generation != null)
-  }
-
-  /** Tells those who wait for what has come true. */
-  #progress(): void {
-    for (const flush of this.#flushes) {
-      while (flush.awaited.length > 0 && flush.awaited.at(-1)!()) flush.awaited.pop()
-      if (flush.awaited.length > 0) continue
-      this.#flushes.delete(flush)
-      flush.done.resolve()
-    }
   }
 }

@@ -13,7 +13,8 @@ import type { Tree } from '../tree/tree.ts'
 import type { FileId } from '../vfs.ts'
 import { Draft } from './draft.ts'
 import type { Extent } from './extents.ts'
-import { type Staging, sealedSize } from './staging.ts'
+import { sealedSize } from './record.ts'
+import type { Staging } from './staging.ts'
 
 export type Restored = {
   /** The inodes that are not on the grid as they are here. */

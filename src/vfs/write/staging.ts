@@ -3,7 +3,7 @@
 // ever overwritten; a file goes when nothing leads into it any more, and a restarted server
 // starts new ones. What is appended is durable only after `sync`.
 
-import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
+import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FsError } from '../../errors.ts'
@@ -11,12 +11,8 @@ import type { Op } from '../state/schema.ts'
 import { seal, open as unseal } from '../state/seal.ts'
 import type { State } from '../state/state.ts'
 import { BLOCK, DIRECT_MIN, type Disk, type DiskFile } from './disk.ts'
-
-/** Bytes of content in every record of a run but its last. */
-export const RECORD = 64 * 1024
-const TAG = 16
-/** Bytes that a whole record takes. */
-export const STRIDE = RECORD + TAG
+import { openRecord, RECORD, STRIDE, sealedSize, sealRecord, TAG } from './record.ts'
+import { Space } from './space.ts'
 
 /** A staging file takes no more once it has grown to this, or to its share of the limit. */
 const SEGMENT_MAX = 32 << 20
@@ -24,9 +20,6 @@ const SEGMENT_SHARE = 1 / 8
 
 /** Bytes that one turn of writing takes at most. */
 const TURN_MAX = 4 << 20
-
-/** Milliseconds for which the disk's free space is taken for known. */
-const SPACE_AGE = 500
 
 export type Segment = {
   readonly id: number
@@ -76,14 +69,14 @@ export class Staging {
   #queue: Append[] = []
   #queued = 0
   #writing = false
-  #space = { at: Number.NEGATIVE_INFINITY, free: 0, total: 0, since: 0 }
-  #asking: Promise<void> | null = null
+  readonly #space: Space
   readonly #freed = new Set<() => void>()
 
   private constructor({ dir, state, disk }: StagingOptions) {
     this.dir = dir
     this.#disk = disk
     this.#key = state.key('staging')
+    this.#space = new Space(disk, dir)
   }
 
   /** Opens what is there; a file that the database does not know holds only what nobody acknowledged. */
@@ -128,30 +121,12 @@ export class Staging {
    * else that must be written for them.
    */
   async fits(bytes: number): Promise<boolean> {
-    return (await this.#free(bytes)) && this.bytes + bytes <= this.#limit
-  }
-
-  /** Whether the disk has room for `bytes` and for what is left of its reserve. */
-  async #free(bytes: number): Promise<boolean> {
-    if (performance.now() - this.#space.at > SPACE_AGE) {
-      this.#asking ??= this.#disk
-        .space(this.dir)
-        .then(({ free, total }) => {
-          this.#space = { at: performance.now(), free, total, since: 0 }
-        })
-        .finally(() => {
-          this.#asking = null
-        })
-      await this.#asking
-    }
-    const { free, total, since } = this.#space
-    const reserve = Math.min(512 << 20, total * 0.02)
-    return free - since - bytes > reserve
+    return (await this.#space.fits(bytes)) && this.bytes + bytes <= this.#limit
   }
 
   /** Whether names and attributes can be written: they need little, and the reserve is for them. */
-  async hasReserve(): Promise<boolean> {
-    return (await this.#free(0)) || this.#space.free > Math.min(64 << 20, this.#space.total * 0.002)
+  hasReserve(): Promise<boolean> {
+    return this.#space.hasReserve()
   }
 
   /** Resolves when some staging file has gone, or after `ms`. */
@@ -202,14 +177,8 @@ export class Staging {
     const pieces: Buffer[] = []
     for (let i = first, pos = 0; i <= last; i++, pos += STRIDE) {
       const size = Math.min(RECORD, plain - i * RECORD)
-      const decipher = createDecipheriv('aes-256-gcm', segment.key, nonce(record + i))
-      decipher.setAuthTag(sealed.subarray(pos + size, pos + size + TAG))
-      const bytes = decipher.update(sealed.subarray(pos, pos + size))
-      try {
-        decipher.final()
-      } catch {
-        throw damaged(segment)
-      }
+      const bytes = openRecord(segment.key, record + i, sealed.subarray(pos, pos + size + TAG))
+      if (!bytes) throw damaged(segment)
       pieces.push(
         bytes.subarray(i === first ? from - first * RECORD : 0, i === last ? to - last * RECORD : size),
       )
@@ -236,7 +205,7 @@ export class Staging {
   /** Takes a segment's file away, which the database no longer knows. */
   async remove(segment: Segment): Promise<void> {
     this.#segments.delete(segment.id)
-    this.#space.at = Number.NEGATIVE_INFINITY
+    this.#space.forget()
     const file = await segment.file?.catch(() => null)
     await file?.close()
     await this.#disk.unlink(join(this.dir, String(segment.id))).catch((err: NodeJS.ErrnoException) => {
@@ -330,17 +299,14 @@ export class Staging {
     for (const { data } of turn) {
       runs.push({ segment, at: size, record: records, plain: data.length })
       for (let from = 0; from < data.length; from += RECORD) {
-        const cipher = createCipheriv('aes-256-gcm', segment.key, nonce(records++))
-        parts.push(cipher.update(data.subarray(from, from + RECORD)))
-        cipher.final()
-        parts.push(cipher.getAuthTag())
+        parts.push(...sealRecord(segment.key, records++, data.subarray(from, from + RECORD)))
       }
       size += sealedSize(data.length)
     }
     segment.records = records // a nonce is never used again, whatever becomes of the writing
     await (await segment.file!).write(parts, at)
     segment.size = size
-    this.#space.since += size - at
+    this.#space.took(size - at)
     for (const [i, { done }] of turn.entries()) {
       segment.users++ // until whoever asked has made an extent of it
       done.resolve(runs[i]!)
@@ -381,15 +347,6 @@ export class Staging {
     })
     return segment.file
   }
-}
-
-/** What `plain` bytes take. */
-export const sealedSize = (plain: number): number => plain + Math.ceil(plain / RECORD) * TAG
-
-function nonce(record: number): Buffer {
-  const bytes = Buffer.alloc(12)
-  bytes.writeUIntBE(record, 6, 6)
-  return bytes
 }
 
 const damaged = ({ id }: Segment): FsError =>
