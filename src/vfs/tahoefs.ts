@@ -3,15 +3,15 @@
 // frontends.
 
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { codeOf, FsError } from '../errors.ts'
+import { FsError } from '../errors.ts'
 import { type Log, silent } from '../log.ts'
 import type { Cap } from '../tahoe/cap.ts'
 import type { Grid } from '../tahoe/grid.ts'
 import { Asker, type Patience, type Reach, waitFor } from './ask.ts'
+import { Bytes } from './bytes.ts'
 import { NAME_MAX } from './names.ts'
 import { BlockCache } from './read/cache.ts'
-import { type Content, contentOf } from './read/content.ts'
+import { Contents } from './read/content.ts'
 import { Reader } from './read/reader.ts'
 import type { Op } from './state/schema.ts'
 import { State } from './state/state.ts'
@@ -25,11 +25,11 @@ import { Committer } from './write/committer.ts'
 import { type Disk, disk as thisDisk } from './write/disk.ts'
 import type { Draft } from './write/draft.ts'
 import { Drawing } from './write/drawing.ts'
-import { segmentsOf } from './write/extents.ts'
 import { Once } from './write/once.ts'
 import type { Conflict, Pending } from './write/pending.ts'
 import { Publisher } from './write/publisher.ts'
 import { restore } from './write/restore.ts'
+import { makeRoom } from './write/room.ts'
 import { Staging } from './write/staging.ts'
 import type { Tempo } from './write/tempo.ts'
 
@@ -62,20 +62,11 @@ export type TahoefsOptions = {
 /** Milliseconds for which the grid's free space is not asked for again. */
 const USAGE_AGE = 60_000
 
-/** How often a read that found its file changed begins again. */
-const MAX_ANEW = 5
-
 /** What `statfs` says until the grid has said how large it is: some programs refuse a disk without room. */
 const UNKNOWN_SIZE = 2 ** 40
 
 /** Files that can be made, as far as anybody can tell. */
 const FILES = 2 ** 31
-
-/** The shares of staging's limit from which writers are slowed down, and by how many milliseconds. */
-const SLOWDOWNS = [
-  [0.95, 50],
-  [0.8, 10],
-] as const
 
 export class Tahoefs implements V.Vfs {
   readonly root: V.FileId
@@ -90,14 +81,12 @@ export class Tahoefs implements V.Vfs {
   readonly #listings: Listings
   readonly #cache: BlockCache
   readonly #reader: Reader
-  readonly #contentKey: Buffer
-  readonly #contents = new WeakMap<Cap, Content>()
+  readonly #bytes: Bytes
   readonly #owner: Owner
   readonly #staging: Staging
   readonly #committer: Committer
   readonly #changes: Changes
   readonly #once: Once
-  readonly #drawing: Drawing
   readonly #publisher: Publisher
   readonly #log: Log
   #usage = { total: UNKNOWN_SIZE, free: UNKNOWN_SIZE, askedAt: 0 }
@@ -124,7 +113,6 @@ export class Tahoefs implements V.Vfs {
     this.#cache = cache
     this.#staging = staging
     this.#reader = new Reader(grid, asker, cache)
-    this.#contentKey = state.key('content')
     this.#listings = new Listings({
       tree,
       grid,
@@ -133,14 +121,23 @@ export class Tahoefs implements V.Vfs {
       onMadeAgain: (dir, name, change) => this.#publisher.wasMadeAgain(dir, name, change),
     })
     this.#committer = new Committer(state, staging, ({ inode }) => tree.rows.local(inode))
-    this.#drawing = new Drawing(staging, this.#reader, cap => this.#immutable(cap))
+    const contents = new Contents(state.key('content'))
+    const drawing = new Drawing(staging, this.#reader, contents)
+    this.#bytes = new Bytes({
+      tree,
+      listings: this.#listings,
+      reader: this.#reader,
+      drawing,
+      contents,
+      attrOf: inode => this.#attr(inode),
+    })
     this.#publisher = new Publisher({
       tree,
       listings: this.#listings,
       grid,
       asker,
       staging,
-      drawing: this.#drawing,
+      drawing,
       commit: draft => this.#commit(draft),
       failed: err => this.#broken(err),
       log,
@@ -246,7 +243,7 @@ export class Tahoefs implements V.Vfs {
     if (inode.kind === 'directory') throw new FsError('EISDIR', 'read')
     if (inode.kind === 'symlink') throw new FsError('EINVAL', 'read a symlink')
     if (!readable(inode)) throw new FsError('EACCES', 'read what no cap here can read')
-    const { data, attr } = await this.#bytes(id, offset, offset + count, call?.signal)
+    const { data, attr } = await this.#bytes.read(id, offset, offset + count, call?.signal)
     return { data, eof: offset + count >= attr.size, attr }
   }
 
@@ -254,7 +251,7 @@ export class Tahoefs implements V.Vfs {
     const inode = this.#tree.inode(id)
     if (inode.kind !== 'symlink') throw new FsError('EINVAL', 'readlink of what is not a symlink')
     if (inode.local?.target) return { target: Buffer.from(inode.local.target), attr: this.#attr(inode) }
-    const { data, attr } = await this.#bytes(id, 0, inode.size, call?.signal)
+    const { data, attr } = await this.#bytes.read(id, 0, inode.size, call?.signal)
     return { target: Buffer.concat(data), attr }
   }
 
@@ -278,7 +275,7 @@ export class Tahoefs implements V.Vfs {
       const attr = this.#attr(found)
       return { before: attr, after: attr, count: 0, stable }
     }
-    await this.#room(data.length, call?.signal)
+    await makeRoom(data.length, this.#staging, this.#publisher, call?.signal)
     const run = await this.#staging.append(data)
     const change = new Change()
     let draft: Draft
@@ -513,79 +510,6 @@ export class Tahoefs implements V.Vfs {
     if (this.#readOnly) throw new FsError('EROFS', `${what}: this mount is read-only`)
     if (this.#trouble !== null) throw new FsError('EIO', `${what}: ${this.#trouble}`)
     if (!inode.writable) throw new FsError('EROFS', `${what}: its cap cannot write`)
-  }
-
-  /** Room for `bytes` in staging: writers are slowed down before it is full, and wait while it drains. */
-  async #room(bytes: number, signal: AbortSignal | undefined): Promise<void> {
-    const share = this.#staging.bytes / this.#staging.limit
-    const pause = SLOWDOWNS.find(([from]) => share > from)?.[1]
-    if (pause !== undefined) {
-      this.#publisher.press()
-      await sleep(pause)
-    }
-    while (!(await this.#staging.fits(bytes))) {
-      if (!this.#publisher.drains())
-        throw new FsError('ENOSPC', 'write: this disk has no room for what waits')
-      if (signal?.aborted) throw new FsError('EAGAIN', 'write: no room yet')
-      this.#publisher.press()
-      await this.#staging.whenFreed(500)
-    }
-  }
-
-  /**
-   * The content's bytes, and the attributes they belong to. A client that heard of new content
-   * meanwhile would keep these bytes as if they were of it: then they are read anew.
-   */
-  async #bytes(id: V.FileId, start: number, end: number, signal: AbortSignal | undefined) {
-    for (let tries = 0; ; tries++) {
-      const known = this.#tree.inode(id)
-      if (known.local?.draft) return this.#drafted(known, start, end, signal)
-      if (tries >= MAX_ANEW) throw new FsError('EIO', 'read: the file changes faster than it can be read')
-      const inode = await this.#listings.sized(known, signal, 'content')
-      const { size } = inode
-      const content = this.#content(inode)
-      if (!content) throw new FsError('EIO', 'read: its content is not known')
-      try {
-        const data = await this.#reader.read(content, Math.min(start, size), Math.min(end, size), signal)
-        const now = this.#tree.inode(id)
-        if (!now.local?.draft && this.#content(now)?.key === content.key)
-          return { data, attr: this.#attr(now) }
-      } catch (err) {
-        if (!(codeOf(err) === 'ESTALE' && content.version !== undefined)) throw err
-        await waitFor(this.#listings.restat(this.#tree.inode(id)), signal, 'read')
-      }
-    }
-  }
-
-  /** The same of a file that is written to, as it was in one moment; read anew where it has changed since. */
-  async #drafted(inode: Inode, start: number, end: number, signal: AbortSignal | undefined) {
-    for (let tries = 0; ; tries++) {
-      const draft = inode.local!.draft!
-      const { seq } = draft
-      const attr = this.#attr(inode)
-      const [from, to] = [Math.min(start, attr.size), Math.min(end, attr.size)]
-      const extents = [...draft.extents.pieces(from, to)].flatMap(({ extent }) => extent ?? [])
-      const segments = segmentsOf(extents)
-      for (const segment of segments) segment.users++
-      try {
-        const content = { ...draft.content, extents }
-        const data = await this.#drawing.read(content, from, to, signal)
-        if (draft.seq === seq || tries >= MAX_ANEW || inode.local?.draft !== draft) return { data, attr }
-      } finally {
-        for (const segment of segments) segment.users--
-      }
-    }
-  }
-
-  #content({ cap, version, size }: Inode): Content | null {
-    if (!cap || (cap.mutable && !version)) return null
-    return cap.mutable ? contentOf(this.#contentKey, cap, size, version?.version) : this.#immutable(cap)
-  }
-
-  #immutable(cap: Cap): Content {
-    let content = this.#contents.get(cap)
-    if (!content) this.#contents.set(cap, (content = contentOf(this.#contentKey, cap, cap.size!, undefined)))
-    return content
   }
 
   #attr(inode: Inode): V.Attr {

@@ -3,6 +3,7 @@
 
 import type { Cap } from '../../tahoe/cap.ts'
 import { keyedHash } from '../state/seal.ts'
+import type { Inode } from '../tree/inode.ts'
 
 export type Content = {
   /** Names the content on disk, and tells nothing of it. */
@@ -16,6 +17,28 @@ export type Content = {
 }
 
 const MAX_SEGMENT = 1 << 20
+
+/** The contents of caps; those of immutable ones are made once. */
+export class Contents {
+  readonly #hashKey: Uint8Array
+  readonly #immutable = new WeakMap<Cap, Content>()
+
+  constructor(hashKey: Uint8Array) {
+    this.#hashKey = hashKey
+  }
+
+  /** Null where it is not known which version a mutable file has. */
+  of({ cap, version, size }: Pick<Inode, 'cap' | 'version' | 'size'>): Content | null {
+    if (!cap || (cap.mutable && !version)) return null
+    return cap.mutable ? contentOf(this.#hashKey, cap, size, version?.version) : this.immutable(cap)
+  }
+
+  immutable(cap: Cap): Content {
+    let content = this.#immutable.get(cap)
+    if (!content) this.#immutable.set(cap, (content = contentOf(this.#hashKey, cap, cap.size!, undefined)))
+    return content
+  }
+}
 
 export function contentOf(hashKey: Uint8Array, cap: Cap, size: number, version: string | undefined): Content {
   const what = `${(cap.verify() ?? cap.readonly()).uri()}\n${version ?? ''}`

@@ -2,8 +2,7 @@
 // lies: staging, the content of its cap, or nowhere (zeros).
 
 import { setImmediate as turn } from 'node:timers/promises'
-import type { Cap } from '../../tahoe/cap.ts'
-import type { Content as GridContent } from '../read/content.ts'
+import type { Contents } from '../read/content.ts'
 import type { Reader } from '../read/reader.ts'
 import type { Content } from './draft.ts'
 import { firstAfter, piecesOf } from './extents.ts'
@@ -18,12 +17,12 @@ const PATIENCE = 30_000
 export class Drawing {
   readonly #staging: Staging
   readonly #reader: Reader
-  readonly #contentOf: (cap: Cap) => GridContent
+  readonly #contents: Contents
 
-  constructor(staging: Staging, reader: Reader, contentOf: (cap: Cap) => GridContent) {
+  constructor(staging: Staging, reader: Reader, contents: Contents) {
     this.#staging = staging
     this.#reader = reader
-    this.#contentOf = contentOf
+    this.#contents = contents
   }
 
   /** The bytes `start` to `end`, which lie within the file. Whoever asks holds the segments. */
@@ -42,7 +41,8 @@ export class Drawing {
         continue
       }
       const valid = Math.min(Math.max(content.valid, from), to)
-      if (from < valid) pieces.push(this.#reader.read(this.#contentOf(content.base!), from, valid, signal))
+      if (from < valid)
+        pieces.push(this.#reader.read(this.#contents.immutable(content.base!), from, valid, signal))
       if (valid < to) pieces.push(Promise.resolve(zeros(to - valid)))
     }
     return (await Promise.all(pieces)).flat()
