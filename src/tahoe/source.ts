@@ -27,3 +27,28 @@ export async function* exactly(
   }
   if (left !== 0) throw new FsError('EIO', `${what}: the source is not as long as it said`)
 }
+
+/** The bytes of a source in pieces of `size`, each in memory of its own; the last may be shorter. */
+export async function* piecesOf(
+  source: Source,
+  size: number,
+  what: string,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  let left = source.size
+  let piece = new Uint8Array(Math.min(size, left))
+  let filled = 0
+  for await (const chunk of exactly(source, what, signal)) {
+    for (let at = 0; at < chunk.length; ) {
+      const part = chunk.subarray(at, at + piece.length - filled)
+      piece.set(part, filled)
+      filled += part.length
+      at += part.length
+      if (filled < piece.length) continue
+      left -= filled
+      yield piece
+      piece = new Uint8Array(Math.min(size, left))
+      filled = 0
+    }
+  }
+}

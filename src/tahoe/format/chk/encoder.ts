@@ -45,7 +45,7 @@ export type Encoded = {
   /** The text of the cap. */
   readonly cap: string
   /** What follows the blocks in each share. */
-  readonly tails: readonly Buffer[]
+  readonly tails: readonly Uint8Array[]
 }
 
 export class ChkEncoder {
