@@ -36,8 +36,8 @@ const PLACES = 4
 /** Within a lease: where its end stands. */
 const EXPIRES = 4
 
-/** Tahoe's own bound, in bytes of data. */
-export const MUTABLE_MAX = 69_105_000_000_000
+/** Bytes of data at most: what a number counts safely, with room for what stands around it. Tahoe's own bound is beyond that. */
+export const MUTABLE_MAX = 2 ** 52
 
 /** A container that claims more leases than this is damaged. */
 const EXTRA_MAX = 4096
