@@ -120,32 +120,32 @@ test('a second name that is removed again leaves nothing that hides what the gri
   t.is(await text(again, 'a'), 'new from there')
 })
 
-test('every name of a file leads to its last content, however long one of them takes', async t => {
+/** A file of two names, of which the grid has the first; the second waits for `release`. */
+async function halfPublished(t: ExecutionContext) {
   const { grid, root, fs } = await world(t, grid => ({ a: grid.directory(), b: grid.directory() }))
-  const [a, b] = [await idOf(fs, 'a'), await idOf(fs, 'b')]
+  const [dirs, a] = [{ a: on(grid, root, 'a'), b: on(grid, root, 'b') }, await idOf(fs, 'a')]
   const f = await make(fs, a, 'f', 'one')
-  await fs.link(f, b, 'g')
-  const release = holdEditsOf(grid, on(grid, root, 'b'))
+  await fs.link(f, await idOf(fs, 'b'), 'g')
+  const release = holdEditsOf(grid, dirs.b)
   const first = fs.flush(null)
-  await settled(() => grid.children(on(grid, root, 'a')).size === 1)
+  await settled(() => grid.children(dirs.a).size === 1)
+  return { grid, root, fs, dirs, a, f, release, first }
+}
+
+test('every name of a file leads to its last content, however long one of them takes', async t => {
+  const { grid, root, fs, dirs, f, release, first } = await halfPublished(t)
   await fs.write(f, 0, Buffer.from('two'), true)
   const second = fs.flush(null)
-  await settled(() => written(grid, on(grid, root, 'a'), 'f') === 'two')
+  await settled(() => written(grid, dirs.a, 'f') === 'two')
   release()
   await Promise.all([first, second])
   await fs.flush(null)
-  t.is(written(grid, on(grid, root, 'b'), 'g'), 'two')
+  t.is(written(grid, dirs.b, 'g'), 'two')
   await sameElsewhere(t, fs, grid, root)
 })
 
 test('two names of one file stay one while only the first of them is published', async t => {
-  const { grid, root, fs } = await world(t, grid => ({ a: grid.directory(), b: grid.directory() }))
-  const [a, b] = [await idOf(fs, 'a'), await idOf(fs, 'b')]
-  const f = await make(fs, a, 'f', 'one')
-  await fs.link(f, b, 'g')
-  const release = holdEditsOf(grid, on(grid, root, 'b'))
-  const first = fs.flush(null)
-  await settled(() => grid.children(on(grid, root, 'a')).size === 1)
+  const { grid, root, fs, a, f, release, first } = await halfPublished(t)
   await make(fs, a, 'other', 'two')
   await fs.flush('/a/other') // lists the directory again
   t.is((await fs.lookup(a, 'f')).id, f)
