@@ -5,7 +5,7 @@
 
 import { basename, join, resolve } from 'node:path'
 import { FsError } from '../../errors.ts'
-import { gaveUp } from '../gateway/turns.ts'
+import { gaveUp } from '../turns.ts'
 import { errno, disk as nodeDisk, refused, type ShareDisk } from './disk.ts'
 import { checkIndex, checkShare, Folder, isIndex } from './folder.ts'
 import { immutableSize, packImmutableHeader, packImmutableLeases } from './immutable-container.ts'
