@@ -47,7 +47,7 @@ export class Folder {
   readonly advisories: string
   readonly #disk: ShareDisk
   /** Directories whose own names this process knows to be durable, or is making so. */
-  readonly #durable = new LRUCache<string, Promise<void>>({ max: 10_000 })
+  readonly #durable = new LRUCache<string, Promise<void>>({ max: 2000 })
 
   constructor(dir: string, disk: ShareDisk) {
     this.dir = dir

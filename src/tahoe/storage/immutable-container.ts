@@ -43,8 +43,8 @@ export function parseImmutableHeader(head: Buffer, size: number, what: string): 
   const length = size - immutableSize(0, leases)
   if (length < 0 || leases > LEASES_MAX) throw damaged(what, `${leases} leases do not fit into ${size} bytes`)
   if (said === LONG || said === length) return { version, length, leases }
-  // A lease that was appended and not yet counted when the machine stopped.
-  if (said + IMMUTABLE_LEASE === length) return { version, length: said, leases }
+  // A lease that was being appended, and was not counted yet, when the machine stopped.
+  if (said < length && length <= said + IMMUTABLE_LEASE) return { version, length: said, leases }
   throw damaged(what, `it has room for ${length} bytes of data and says ${said}`)
 }
 
