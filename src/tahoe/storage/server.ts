@@ -47,7 +47,7 @@ export type TestWrite = {
   /** Each must hold: at most `size` bytes from `offset` are the specimen. Of an absent share they are none. */
   readonly tests: readonly { readonly offset: number; readonly size: number; readonly specimen: Uint8Array }[]
   readonly writes: readonly { readonly offset: number; readonly data: Uint8Array }[]
-  /** Cuts it to so many bytes after the writes, or fills it up with zeros; 0 removes it. */
+  /** Cuts it to so many bytes after the writes; 0 removes it. One that is no shorter changes nothing, as on a Tahoe node. */
   readonly newLength: number | null
 }
 
@@ -123,8 +123,9 @@ export interface StorageServer {
 
 /** A write that can still be taken back: durable beside what it replaces. */
 export interface PreparedWrite {
-  /** Puts it in the place of the old; durable when it returns. */
+  /** Puts it in the place of the old; durable when it returns. Once it was asked for it is the choice, and may be asked for again after a failure. */
   commit(): Promise<void>
+  /** Does nothing after a commit that succeeded; EINVAL after one that failed. */
   abort(): Promise<void>
 }
 
@@ -142,11 +143,14 @@ export interface PreparingServer extends StorageServer {
     wait?: Wait,
   ): Promise<TestWritten & { readonly prepared: PreparedWrite | null }>
 
-  /** What an earlier process prepared and neither committed nor aborted. */
+  /** What an earlier process prepared and neither committed nor aborted. Until that is decided, a write to the slot is EAGAIN. */
   left(): Promise<readonly LeftWrite[]>
 }
 
-/** Of an interrupted write: a share as it would become, and the choice that remains. */
+/**
+ * Of an interrupted write: a share as it would become, and the choice that remains. The shares of
+ * one index have one `write` in common: they were prepared together, and go together.
+ */
 export type LeftWrite = {
   readonly index: StorageIndex
   readonly share: number

@@ -1,0 +1,154 @@
+// New shares beside the old ones, in `storage/prepared`. What is there for one slot is one decision:
+//
+//   SI.part     is being written; worth nothing to the next process
+//   SI          is whole and durable, and may be committed or aborted, by the next process too
+//   SI.commit   is decided: its shares are moved into their places, by the next process if need be
+//
+// In each, the file N is the new container of share N; an empty one says that the share goes.
+// A rename of the directory is the step from one state to the next, so all shares of a slot take it
+// at once. That what was moved or removed is no longer here must be durable before the slot
+// changes again: else it would be moved once more, over what came later.
+
+import { join } from 'node:path'
+import { errno, isThere, type ShareDisk } from './disk.ts'
+import { type Folder, isIndex, shareOf } from './folder.ts'
+import { lookInto, type OpenShares, readData, shareName } from './open-shares.ts'
+import { type Replacement, writeReplacement } from './replacement.ts'
+import type { StorageIndex } from './server.ts'
+
+/** By share, what replaces it; null where it goes. */
+export type Replacements = ReadonlyMap<number, Replacement | null>
+
+export class Prepared {
+  readonly #folder: Folder
+  readonly #disk: ShareDisk
+  readonly #shares: OpenShares
+
+  constructor(folder: Folder, disk: ShareDisk, shares: OpenShares) {
+    this.#folder = folder
+    this.#disk = disk
+    this.#shares = shares
+  }
+
+  /**
+   * Makes them durable, decided on or not. One sync for each share, all at once, then two of
+   * directories: of that with the shares, and of that with the slots.
+   */
+  async write(index: StorageIndex, replacements: Replacements, decided: boolean): Promise<void> {
+    const part = this.#path(index, '.part')
+    await this.#folder.make(this.#folder.prepared)
+    await this.#folder.makeForNow(part)
+    try {
+      const writes = [...replacements].map(([share, made]) => this.#writeOne(part, index, share, made))
+      const failed = (await Promise.allSettled(writes)).find(each => each.status === 'rejected')
+      if (failed) throw failed.reason
+      await this.#disk.syncDir(part)
+      await this.#disk.rename(part, this.#path(index, decided ? '.commit' : ''))
+    } catch (err) {
+      await this.#folder.clear(part).catch(() => {}) // the next process clears it
+      throw err
+    }
+    await this.#disk.syncDir(this.#folder.prepared)
+  }
+
+  async #writeOne(dir: string, index: StorageIndex, share: number, made: Replacement | null): Promise<void> {
+    const path = join(dir, String(share))
+    if (made) return await writeReplacement(this.#disk, path, made, shareName(index, share))
+    const file = await this.#disk.open(path, 'new')
+    await file.close() // it has no bytes, and its name is its directory's
+  }
+
+  /**
+   * Decides on it, and moves it. Three syncs of directories: of the decision, of the slot, and of
+   * what is no longer prepared; a single share needs no word of the decision, the move is it.
+   * After a failure it may be called again.
+   */
+  async commit(index: StorageIndex): Promise<void> {
+    const path = this.#path(index, '')
+    const { length } = await this.#in(path)
+    if (length === 1) return await this.#move(index, path)
+    if (length > 1) await this.#disk.rename(path, this.#path(index, '.commit'))
+    await this.#disk.syncDir(this.#folder.prepared)
+    await this.finish(index)
+  }
+
+  /** Moves what was decided on; does nothing where nothing is left to move. Again after a failure, until it succeeds. */
+  finish(index: StorageIndex): Promise<void> {
+    return this.#move(index, this.#path(index, '.commit'))
+  }
+
+  async abort(index: StorageIndex): Promise<void> {
+    await this.#folder.clear(this.#path(index, ''))
+    await this.#disk.syncDir(this.#folder.prepared)
+  }
+
+  /** Ends what an earlier process had decided on or not ended writing, and gives the slots that it left undecided. */
+  async recover(): Promise<StorageIndex[]> {
+    const { prepared } = this.#folder
+    const names = await this.#folder.names(prepared)
+    for (const name of names) if (name.endsWith('.part')) await this.#folder.clear(join(prepared, name))
+    const decided = names
+      .filter(name => name.endsWith('.commit'))
+      .map(name => name.slice(0, -'.commit'.length))
+    for (const index of decided.filter(isIndex)) await this.finish(index)
+    const left: StorageIndex[] = []
+    for (const name of names.filter(isIndex))
+      if ((await this.#in(join(prepared, name))).length > 0) left.push(name)
+      else await this.#folder.drop(join(prepared, name))
+    return left
+  }
+
+  /** The shares that wait for a decision on a slot. */
+  list(index: StorageIndex): Promise<number[]> {
+    return this.#in(this.#path(index, ''))
+  }
+
+  /** Bytes of a share as it would become; null where it would go. */
+  async read(index: StorageIndex, share: number, start: number, end: number): Promise<Buffer | null> {
+    const what = `prepared ${shareName(index, share)}`
+    const file = await this.#disk.open(join(this.#path(index, ''), String(share)), 'read')
+    try {
+      if ((await file.size()) === 0) return null
+      return await readData(await lookInto(file, what), start, end, what)
+    } finally {
+      await file.close()
+    }
+  }
+
+  async #move(index: StorageIndex, from: string): Promise<void> {
+    const shares = await this.#in(from)
+    const slot = this.#folder.slot(index)
+    const markers: string[] = []
+    for (const share of shares) {
+      const path = join(from, String(share))
+      const { size } = await this.#disk.stat(path)
+      if (size === 0) {
+        markers.push(path)
+        await this.#remove(this.#folder.share(index, share))
+      } else {
+        await this.#folder.make(slot)
+        await this.#disk.rename(path, this.#folder.share(index, share))
+      }
+      this.#shares.forget(index, share)
+    }
+    if (await isThere(this.#disk, slot)) await this.#disk.syncDir(slot)
+    for (const path of markers) await this.#remove(path)
+    if (markers.length > 0) await this.#folder.drop(slot)
+    await this.#folder.drop(from)
+    await this.#disk.syncDir(this.#folder.prepared)
+  }
+
+  async #remove(path: string): Promise<void> {
+    await this.#disk.unlink(path).catch((err: unknown) => {
+      if (errno(err) !== 'ENOENT') throw err
+    })
+  }
+
+  async #in(path: string): Promise<number[]> {
+    return (await this.#folder.names(path)).map(shareOf).filter(share => share !== null)
+  }
+
+  #path(index: StorageIndex, state: '' | '.part' | '.commit'): string {
+    return join(this.#folder.prepared, `${index}${state}`)
+  }
+}
