@@ -1,0 +1,195 @@
+// The share of a medium mutable file (MDMF): header, private key, share hash chain, signature and
+// public key in rooms of fixed size, then the blocks, each with its salt before it, and the block
+// hash tree. So a segment can be replaced where it lies. Numbers are big-endian.
+
+import { randomBytes } from 'node:crypto'
+import { merkleTree, nodeOf, rootOf, widthOf } from './merkle.ts'
+import type { NewVersion } from './sdmf.ts'
+import {
+  blockHash,
+  blocksSize,
+  type Cut,
+  checkCut,
+  checkSpans,
+  contentSize,
+  encodeSegment,
+  type Header,
+  Malformed,
+  nextMultiple,
+  type PackedVersion,
+  packChain,
+  readU64,
+  type SharePieces,
+  type Spans,
+  segmentsOf,
+  shareTree,
+  writeU64,
+} from './ssk.ts'
+import { SALT_SIZE, type SigningKey } from './ssk-keys.ts'
+
+export const MDMF_VERSION = 1
+export const MDMF_SEGMENT = 131_072
+// u8 version, u64 seqnum, root hash; u8 needed, u8 total, u64 segment size, u64 size; 8 × u64 offsets
+const CHECKSTRING_SIZE = 41
+const SIGNED_SIZE = 59
+export const MDMF_HEADER_SIZE = 123
+/** After the rooms of private key (1220), share hash chain (272), signature (260) and public key (292). */
+const DATA_AT = 2167
+
+/** The header of a share, from its first bytes. Throws Malformed. */
+export function parseMdmf(prefix: Buffer): Header {
+  if (prefix.length < MDMF_HEADER_SIZE) throw new Malformed('it ends within its header')
+  const cut: Cut = {
+    needed: prefix[41]!,
+    total: prefix[42]!,
+    segmentSize: readU64(prefix, 43),
+    size: readU64(prefix, 51),
+  }
+  const seqnum = readU64(prefix, 1)
+  checkCut(cut, seqnum)
+  const offset = (i: number) => readU64(prefix, SIGNED_SIZE + i * 8)
+  const spans: Spans = {
+    privateKey: { start: offset(0), end: offset(1) },
+    shareHashes: { start: offset(1), end: offset(2) },
+    signature: { start: offset(2), end: offset(3) },
+    publicKey: { start: offset(3), end: offset(4) },
+    blocks: { start: offset(5), end: offset(6) },
+    blockHashes: { start: offset(6), end: offset(7) },
+  }
+  checkSpans(cut, spans, MDMF_HEADER_SIZE, SALT_SIZE)
+  const signed = Buffer.from(prefix.subarray(0, SIGNED_SIZE))
+  return {
+    ...cut,
+    format: 'MDMF',
+    seqnum,
+    rootHash: signed.subarray(9, 41),
+    salt: null,
+    signed,
+    checkstring: signed.subarray(0, CHECKSTRING_SIZE),
+    spans,
+  }
+}
+
+/** All shares of a version. A segment's salt is random unless a test gives it. */
+export async function packMdmf(
+  version: NewVersion,
+  saltOf = (_segment: number): Buffer => randomBytes(SALT_SIZE),
+): Promise<PackedVersion> {
+  const { key, seqnum, needed, total, content } = version
+  const cut: Cut = { needed, total, segmentSize: nextMultiple(MDMF_SEGMENT, needed), size: content.length }
+  checkCut(cut, seqnum)
+  const segments = segmentsOf(cut)
+  const length = blocksSize(cut, SALT_SIZE)
+  const data = Array.from({ length: total }, () => Buffer.allocUnsafe(length))
+  const leaves: Buffer[][] = Array.from({ length: total }, () => [])
+  let at = 0
+  for (let segment = 0; segment < segments; segment++) {
+    const start = segment * cut.segmentSize
+    const piece = content.subarray(start, start + cut.segmentSize)
+    const salt = saltOf(segment)
+    const blocks = encodeSegment(cut, key.readKey, salt, piece)
+    for (const [share, block] of blocks.entries()) {
+      data[share]!.set(salt, at)
+      data[share]!.set(block, at + SALT_SIZE)
+      leaves[share]!.push(blockHash(salt, block))
+    }
+    at += SALT_SIZE + blocks[0]!.length
+  }
+  const head = await packHead(cut, seqnum, key, leaves.map(merkleTree))
+  const shares = data.map((bytes, share): SharePieces => {
+    const { front, tree, treeAt, length } = head.shares[share]!
+    const writes = [
+      { offset: 0, data: front },
+      { offset: DATA_AT, data: bytes },
+      { offset: treeAt, data: tree },
+    ]
+    return { writes: writes.filter(({ data }) => data.length > 0), length }
+  })
+  return { seqnum, rootHash: head.rootHash, cut, checkstring: head.checkstring, shares }
+}
+
+export type Update = {
+  readonly key: SigningKey
+  readonly seqnum: number
+  /** Of the version that is there; all shares have the same but for where fields lie. */
+  readonly old: Header
+  /** The old block hash trees of all shares, by number, checked. */
+  readonly trees: readonly Buffer[]
+  /** Bytes of the new content; not fewer than of the old. */
+  readonly size: number
+  /** New content of whole segments: all that change, and all from the old last one on where it grows. */
+  readonly segments: ReadonlyMap<number, Uint8Array>
+}
+
+/** What must be written to shares of the old version, which all lie as packMdmf makes them, to make them those of the new. */
+export async function packUpdate(
+  update: Update,
+  saltOf = (_segment: number): Buffer => randomBytes(SALT_SIZE),
+): Promise<PackedVersion> {
+  const { key, seqnum, old, trees, size, segments } = update
+  const cut: Cut = { needed: old.needed, total: old.total, segmentSize: old.segmentSize, size }
+  checkCut(cut, seqnum)
+  if (old.spans.blocks.start !== DATA_AT || size < old.size)
+    throw new Malformed('it cannot be updated in place')
+  const leaves = trees.map(tree => leavesOf(tree, segmentsOf(old)))
+  const pieces: { offset: number; data: Uint8Array }[][] = trees.map(() => [])
+  for (const [segment, content] of segments) {
+    if (content.length !== contentSize(cut, segment)) throw new Malformed(`segment ${segment} is not whole`)
+    const salt = saltOf(segment)
+    const offset = DATA_AT + segment * (SALT_SIZE + cut.segmentSize / cut.needed)
+    for (const [share, block] of encodeSegment(cut, key.readKey, salt, content).entries()) {
+      pieces[share]!.push({ offset, data: Buffer.concat([salt, block]) })
+      leaves[share]![segment] = blockHash(salt, block)
+    }
+  }
+  const whole = leaves.every(each => each.length === segmentsOf(cut) && !each.includes(undefined as never))
+  const lastGrows = size > old.size && old.size % cut.segmentSize !== 0
+  if (!whole || (lastGrows && !segments.has(segmentsOf(old) - 1))) throw new Malformed('a segment is missing')
+  const head = await packHead(cut, seqnum, key, leaves.map(merkleTree))
+  const shares = pieces.map((writes, share): SharePieces => {
+    const { front, tree, treeAt, length } = head.shares[share]!
+    return { writes: [{ offset: 0, data: front }, ...writes, { offset: treeAt, data: tree }], length }
+  })
+  return { seqnum, rootHash: head.rootHash, cut, checkstring: head.checkstring, shares }
+}
+
+const leavesOf = (tree: Buffer, segments: number): Buffer[] =>
+  Array.from({ length: segments }, (_, i) => nodeOf(tree, widthOf(segments) - 1 + i))
+
+type Head = { front: Buffer; tree: Buffer; treeAt: number; length: number }
+
+/** All that is not blocks: what lies before them, and the tree behind them. */
+async function packHead(
+  cut: Cut,
+  seqnum: number,
+  key: SigningKey,
+  trees: readonly Buffer[],
+): Promise<{ rootHash: Buffer; checkstring: Buffer; shares: Head[] }> {
+  const top = shareTree(trees)
+  const rootHash = rootOf(top)
+  const signed = Buffer.allocUnsafe(SIGNED_SIZE)
+  signed[0] = MDMF_VERSION
+  writeU64(signed, seqnum, 1)
+  signed.set(rootHash, 9)
+  signed[41] = cut.needed
+  signed[42] = cut.total
+  writeU64(signed, cut.segmentSize, 43)
+  writeU64(signed, cut.size, 51)
+  const signature = await key.sign(signed)
+  const treeAt = DATA_AT + blocksSize(cut, SALT_SIZE)
+  const shares = trees.map((tree, share): Head => {
+    const chain = packChain(top, cut.total, share)
+    const parts = [key.sealed, chain, signature, key.publicDer]
+    const offsets = Buffer.allocUnsafe(MDMF_HEADER_SIZE - SIGNED_SIZE)
+    let at = MDMF_HEADER_SIZE
+    for (const [i, part] of parts.entries()) {
+      writeU64(offsets, at, i * 8)
+      at += part.length
+    }
+    if (at > DATA_AT) throw new Malformed('the keys are too long')
+    const length = treeAt + tree.length
+    for (const [i, offset] of [at, DATA_AT, treeAt, length].entries()) writeU64(offsets, offset, (4 + i) * 8)
+    return { front: Buffer.concat([signed, offsets, ...parts], at), tree, treeAt, length }
+  })
+  return { rootHash, checkstring: signed.subarray(0, CHECKSTRING_SIZE), shares }
+}

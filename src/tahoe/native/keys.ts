@@ -1,0 +1,54 @@
+// Key pairs made ahead: a new directory needs one at once, and making it takes 10 to 100 ms.
+
+import { generateKey, type SigningKey } from '../format/ssk-keys.ts'
+
+export class KeyPool {
+  readonly #size: number
+  readonly #make: () => Promise<SigningKey>
+  readonly #ready: SigningKey[] = []
+  #filling = false
+  #closed = false
+
+  /** Keeps up to `size` keys, made one after another in the background, off the main thread. */
+  constructor(size = 16, make: () => Promise<SigningKey> = generateKey) {
+    this.#size = size
+    this.#make = make
+    this.#fill()
+  }
+
+  /** A key that nobody else has: at once where one is ready. */
+  async take(): Promise<SigningKey> {
+    const key = this.#ready.shift() ?? (await this.#make())
+    this.#fill()
+    return key
+  }
+
+  /** Keys that are ready. */
+  get ready(): number {
+    return this.#ready.length
+  }
+
+  /** No more keys are made ahead; take() still gives them. */
+  close(): void {
+    this.#closed = true
+    this.#ready.length = 0
+  }
+
+  /** A pause before each, which keeps no process alive and lets what is waited for go first. */
+  #fill(): void {
+    if (this.#filling || this.#closed || this.#ready.length >= this.#size) return
+    this.#filling = true
+    setTimeout(() => {
+      void this.#one().finally(() => {
+        this.#filling = false
+        this.#fill()
+      })
+    }, 1).unref()
+  }
+
+  async #one(): Promise<void> {
+    if (this.#closed) return
+    const key = await this.#make()
+    if (!this.#closed) this.#ready.push(key)
+  }
+}
