@@ -21,7 +21,11 @@ export function mustBeLinkable({ cap }: Child, what: string): void {
 }
 
 /** Notes what has become of each edit, as the listing shows it, and gives those still to be done. */
-export function judgeAll(edits: readonly Edit[], children: Listing['children'], outcomes: Outcomes): Edit[] {
+export function judgeAll(
+  edits: readonly Edit[],
+  children: Pick<Listing['children'], 'get'>,
+  outcomes: Outcomes,
+): Edit[] {
   const note = (edit: Edit) => {
     const outcome = outcomes.get(edit.name) ?? judge(edit, children.get(edit.name), outcomes)
     if (outcome !== null) outcomes.set(edit.name, outcome)
