@@ -165,7 +165,12 @@ async function packFronts(
   seqnum: number,
   key: SigningKey,
   trees: readonly Buffer[],
-): Promise<{ rootHash: Buffer; checkstring: Buffer; fronts: { front: Buffer; tree: Buffer }[] }> {
+): Promise<{
+  rootHash: Buffer
+  signed: Buffer
+  checkstring: Buffer
+  fronts: { front: Buffer; tree: Buffer }[]
+}> {
   const top = shareTree(trees)
   const rootHash = rootOf(top)
   const signed = Buffer.allocUnsafe(SIGNED_SIZE)
@@ -191,5 +196,5 @@ async function packFronts(
     for (const [i, offset] of rest.entries()) writeU64(offsets, offset, (parts.length + i) * 8)
     return { front: Buffer.concat([signed, offsets, ...parts], at), tree }
   })
-  return { rootHash, checkstring: signed.subarray(0, CHECKSTRING_SIZE), fronts }
+  return { rootHash, signed, checkstring: signed.subarray(0, CHECKSTRING_SIZE), fronts }
 }

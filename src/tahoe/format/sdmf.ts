@@ -116,7 +116,7 @@ export async function packSdmf(
     const parts = [signed, offsets, key.publicDer, signature, chain, blockTrees[share]!, block, key.sealed]
     return { writes: [{ offset: 0, data: Buffer.concat(parts, length) }], length }
   })
-  return { seqnum, rootHash, cut, checkstring: signed.subarray(0, CHECKSTRING_SIZE), shares }
+  return { seqnum, rootHash, cut, signed, checkstring: signed.subarray(0, CHECKSTRING_SIZE), shares }
 }
 
 /** One node for each share; of no content the hash of an empty leaf. */
