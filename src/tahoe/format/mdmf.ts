@@ -3,7 +3,7 @@
 // hash tree. So a segment can be replaced where it lies. Numbers are big-endian.
 
 import { randomBytes } from 'node:crypto'
-import { merkleTree, nodeOf, rootOf, widthOf } from './merkle.ts'
+import { HASH_SIZE, merkleTree, nodeOf, nodesOf, rootOf, widthOf } from './merkle.ts'
 import type { NewVersion } from './sdmf.ts'
 import {
   blockHash,
@@ -79,33 +79,31 @@ export async function packMdmf(
   const cut: Cut = { needed, total, segmentSize: nextMultiple(MDMF_SEGMENT, needed), size: content.length }
   checkCut(cut, seqnum)
   const segments = segmentsOf(cut)
-  const length = blocksSize(cut, SALT_SIZE)
+  const treeAt = DATA_AT + blocksSize(cut, SALT_SIZE)
+  const length = treeAt + nodesOf(segments) * HASH_SIZE
   const data = Array.from({ length: total }, () => Buffer.allocUnsafe(length))
-  const leaves: Buffer[][] = Array.from({ length: total }, () => [])
-  let at = 0
+  const leaves: Buffer[][] = data.map(() => [])
+  let at = DATA_AT
   for (let segment = 0; segment < segments; segment++) {
     const start = segment * cut.segmentSize
-    const piece = content.subarray(start, start + cut.segmentSize)
     const salt = saltOf(segment)
-    const blocks = encodeSegment(cut, key.readKey, salt, piece)
+    const blocks = encodeSegment(cut, key.readKey, salt, content.subarray(start, start + cut.segmentSize))
     for (const [share, block] of blocks.entries()) {
       data[share]!.set(salt, at)
       data[share]!.set(block, at + SALT_SIZE)
-      leaves[share]!.push(blockHash(salt, block))
+      leaves[share]!.push(blockHash(data[share]!.subarray(at, at + SALT_SIZE + block.length)))
     }
     at += SALT_SIZE + blocks[0]!.length
   }
-  const head = await packHead(cut, seqnum, key, leaves.map(merkleTree))
+  const { fronts, ...rest } = await packFronts(cut, seqnum, key, leaves.map(merkleTree))
   const shares = data.map((bytes, share): SharePieces => {
-    const { front, tree, treeAt, length } = head.shares[share]!
-    const writes = [
-      { offset: 0, data: front },
-      { offset: DATA_AT, data: bytes },
-      { offset: treeAt, data: tree },
-    ]
-    return { writes: writes.filter(({ data }) => data.length > 0), length }
+    const { front, tree } = fronts[share]!
+    bytes.fill(0, front.length, DATA_AT)
+    bytes.set(front)
+    bytes.set(tree, treeAt)
+    return { writes: [{ offset: 0, data: bytes }], length }
   })
-  return { seqnum, rootHash: head.rootHash, cut, checkstring: head.checkstring, shares }
+  return { seqnum, cut, shares, ...rest }
 }
 
 export type Update = {
@@ -145,26 +143,34 @@ export async function packUpdate(
   const whole = leaves.every(each => each.length === segmentsOf(cut) && !each.includes(undefined as never))
   const lastGrows = size > old.size && old.size % cut.segmentSize !== 0
   if (!whole || (lastGrows && !segments.has(segmentsOf(old) - 1))) throw new Malformed('a segment is missing')
-  const head = await packHead(cut, seqnum, key, leaves.map(merkleTree))
+  const { fronts, ...rest } = await packFronts(cut, seqnum, key, leaves.map(merkleTree))
+  const treeAt = DATA_AT + blocksSize(cut, SALT_SIZE)
   const shares = pieces.map((writes, share): SharePieces => {
-    const { front, tree, treeAt, length } = head.shares[share]!
-    return { writes: [{ offset: 0, data: front }, ...writes, { offset: treeAt, data: tree }], length }
+    const { front, tree } = fronts[share]!
+    const ends = [
+      { offset: 0, data: front },
+      { offset: treeAt, data: tree },
+    ]
+    return { writes: [...ends, ...writes], length: treeAt + tree.length }
   })
-  return { seqnum, rootHash: head.rootHash, cut, checkstring: head.checkstring, shares }
+  return { seqnum, cut, shares, ...rest }
 }
 
 const leavesOf = (tree: Buffer, segments: number): Buffer[] =>
   Array.from({ length: segments }, (_, i) => nodeOf(tree, widthOf(segments) - 1 + i))
 
-type Head = { front: Buffer; tree: Buffer; treeAt: number; length: number }
-
-/** All that is not blocks: what lies before them, and the tree behind them. */
-async function packHead(
+/** What lies before the blocks of each share, and the tree behind them. */
+async function packFronts(
   cut: Cut,
   seqnum: number,
   key: SigningKey,
   trees: readonly Buffer[],
-): Promise<{ rootHash: Buffer; checkstring: Buffer; shares: Head[] }> {
+): Promise<{
+  rootHash: Buffer
+  signed: Buffer
+  checkstring: Buffer
+  fronts: { front: Buffer; tree: Buffer }[]
+}> {
   const top = shareTree(trees)
   const rootHash = rootOf(top)
   const signed = Buffer.allocUnsafe(SIGNED_SIZE)
@@ -177,9 +183,8 @@ async function packHead(
   writeU64(signed, cut.size, 51)
   const signature = await key.sign(signed)
   const treeAt = DATA_AT + blocksSize(cut, SALT_SIZE)
-  const shares = trees.map((tree, share): Head => {
-    const chain = packChain(top, cut.total, share)
-    const parts = [key.sealed, chain, signature, key.publicDer]
+  const fronts = trees.map((tree, share) => {
+    const parts = [key.sealed, packChain(top, cut.total, share), signature, key.publicDer]
     const offsets = Buffer.allocUnsafe(MDMF_HEADER_SIZE - SIGNED_SIZE)
     let at = MDMF_HEADER_SIZE
     for (const [i, part] of parts.entries()) {
@@ -187,9 +192,9 @@ async function packHead(
       at += part.length
     }
     if (at > DATA_AT) throw new Malformed('the keys are too long')
-    const length = treeAt + tree.length
-    for (const [i, offset] of [at, DATA_AT, treeAt, length].entries()) writeU64(offsets, offset, (4 + i) * 8)
-    return { front: Buffer.concat([signed, offsets, ...parts], at), tree, treeAt, length }
+    const rest = [at, DATA_AT, treeAt, treeAt + tree.length]
+    for (const [i, offset] of rest.entries()) writeU64(offsets, offset, (parts.length + i) * 8)
+    return { front: Buffer.concat([signed, offsets, ...parts], at), tree }
   })
-  return { rootHash, checkstring: signed.subarray(0, CHECKSTRING_SIZE), shares }
+  return { rootHash, signed, checkstring: signed.subarray(0, CHECKSTRING_SIZE), fronts }
 }

@@ -113,18 +113,10 @@ export async function packSdmf(
     writeU64(offsets, keyAt, 16)
     const length = keyAt + key.sealed.length
     writeU64(offsets, length, 24)
-    const head = Buffer.concat(
-      [signed, offsets, key.publicDer, signature, chain, blockTrees[share]!],
-      blockAt,
-    )
-    const writes = [
-      { offset: 0, data: head },
-      { offset: blockAt, data: block },
-      { offset: keyAt, data: key.sealed },
-    ]
-    return { writes: writes.filter(({ data }) => data.length > 0), length }
+    const parts = [signed, offsets, key.publicDer, signature, chain, blockTrees[share]!, block, key.sealed]
+    return { writes: [{ offset: 0, data: Buffer.concat(parts, length) }], length }
   })
-  return { seqnum, rootHash, cut, checkstring: signed.subarray(0, CHECKSTRING_SIZE), shares }
+  return { seqnum, rootHash, cut, signed, checkstring: signed.subarray(0, CHECKSTRING_SIZE), shares }
 }
 
 /** One node for each share; of no content the hash of an empty leaf. */

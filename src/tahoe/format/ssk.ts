@@ -186,6 +186,7 @@ export type PackedVersion = {
   readonly seqnum: number
   readonly rootHash: Buffer
   readonly cut: Cut
+  readonly signed: Buffer
   readonly checkstring: Buffer
   /** By number, all of them. */
   readonly shares: readonly SharePieces[]

@@ -10,6 +10,8 @@ import type { Format, Slot } from './slot.ts'
 export type Known = {
   /** The version that is read. */
   readonly id: string
+  /** What was signed of it. */
+  readonly signed: Buffer
   readonly format: Format
   readonly needed: number
   readonly total: number

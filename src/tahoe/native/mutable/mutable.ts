@@ -208,26 +208,27 @@ export class MutableFiles {
       unseen: now.unseen,
       secretsFor: server => this.#secretsFor(slot, server),
     })
-    const { seqnum } = packed
-    const size = content.length
-    const known = { id: versionId(packed), format, needed, total, size, seqnum, homes, unseen: 0 }
-    const all: Known = { ...known, reader: null, content, key }
+    const { signed, seqnum } = packed
+    const numbers = { format, needed, total, size: content.length, seqnum }
+    const seen = { homes, unseen: 0, reader: null }
+    const all: Known = { id: versionId(packed), signed, ...numbers, ...seen, content, key }
     this.#known.set(slot, all)
     return all
   }
 
   /** Asks all servers what is there now. */
   async #ask(slot: Slot, signal?: AbortSignal): Promise<Known> {
-    const map = await readMap(slot, this.#options.servers, { signal })
+    const before = this.#known.get(slot)
+    const map = await readMap(slot, this.#options.servers, before?.signed ?? null, { signal })
     for (const { share, reason } of map.damaged) this.#tell(slot, share, reason)
     const version = latest(slot, map)
     const { header, id, shares } = version
-    const before = this.#known.get(slot)
     const same = before?.id === id ? before : null
     const reader = new VersionReader(slot, version, (share, reason) => this.#tell(slot, share, reason))
     if (same?.reader) reader.knowing(same.reader)
     const known: Known = {
       id,
+      signed: header.signed,
       format: header.format,
       needed: header.needed,
       total: header.total,
