@@ -43,6 +43,7 @@ export class User {
       HOME: this.home,
       XDG_STATE_HOME: join(dir, 's'),
       XDG_CACHE_HOME: join(dir, 'c'),
+      XDG_DATA_HOME: join(dir, 'd'),
     }
   }
 
