@@ -248,6 +248,8 @@ test('a damaged share is EIO, and is named', async t => {
   const kinds: string[] = []
   for await (const { shares } of next.server.slots()) for (const { kind } of shares.values()) kinds.push(kind)
   t.deepEqual(kinds, ['damaged', 'damaged'])
+  await store(next.server, immutable, 0, Buffer.from('stored again'))
+  t.is((await next.server.read('immutable', immutable, 0, 0, 100)).toString(), 'stored again')
   t.true(await next.server.remove(mutable, 0))
   t.false(await next.server.remove(mutable, 0))
   t.true((await next.server.readTestWrite(mutable, mine, new Map([[0, write({ 0: 'anew' })]]), [])).done)
@@ -571,7 +573,7 @@ test('more shares than may stay open are read all the same', async t => {
     const found = await Promise.all(all.map(index => server.read('immutable', index, 0, 0, 100)))
     t.deepEqual(found.map(String), all)
   }
-  t.true(readdirSync('/proc/self/fd').length < 350)
+  if (existsSync('/proc/self/fd')) t.true(readdirSync('/proc/self/fd').length < 350)
 })
 
 test('reports of damage are as a node writes them', async t => {

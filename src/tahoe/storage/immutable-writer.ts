@@ -5,11 +5,11 @@
 // directory is new, its own name is made durable beside the first.
 
 import { FsError } from '../../errors.ts'
-import { isThere, refused, type ShareDisk, type ShareFile } from './disk.ts'
+import { refused, type ShareDisk, type ShareFile } from './disk.ts'
 import type { Folder } from './folder.ts'
 import { IMMUTABLE_HEADER, immutableSize } from './immutable-container.ts'
 import type { Berth, Incoming } from './incoming.ts'
-import { shareName } from './open-shares.ts'
+import { type OpenShares, shareName } from './open-shares.ts'
 import { Ranges } from './ranges.ts'
 import type { Room } from './room.ts'
 import type { ShareWriter, StorageIndex } from './server.ts'
@@ -19,6 +19,7 @@ export type WriterWorld = {
   readonly disk: ShareDisk
   readonly room: Room
   readonly incoming: Incoming
+  readonly shares: OpenShares
 }
 
 export class ImmutableWriter implements ShareWriter {
@@ -99,12 +100,24 @@ export class ImmutableWriter implements ShareWriter {
       const slot = folder.slot(this.#index)
       await Promise.all([file.sync(), folder.make(slot)])
       // Whoever came first has the same bytes. Its name may not be durable yet.
-      if (await isThere(disk, folder.share(this.#index, this.#share))) await disk.syncDir(slot)
+      if (await this.#isThere()) await disk.syncDir(slot)
       else await incoming.land(berth)
     } catch (err) {
       throw refused(what, err)
     } finally {
       await this.#end()
+    }
+  }
+
+  /** Whether the share is there, in a container that is whole as far as that can be seen. */
+  async #isThere(): Promise<boolean> {
+    try {
+      const { release } = await this.#world.shares.hold(this.#index, this.#share)
+      release()
+      return true
+    } catch (err) {
+      if (err instanceof FsError && ['ENOENT', 'EIO'].includes(err.code)) return false
+      throw err
     }
   }
 

@@ -37,6 +37,7 @@ export class Prepared {
   async write(index: StorageIndex, replacements: Replacements, decided: boolean): Promise<void> {
     const part = this.#path(index, '.part')
     await this.#folder.make(this.#folder.prepared)
+    await this.#folder.clear(part) // of an attempt that failed
     await this.#folder.makeForNow(part)
     try {
       const writes = [...replacements].map(([share, made]) => this.#writeOne(part, index, share, made))
