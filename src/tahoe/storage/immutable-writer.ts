@@ -14,6 +14,9 @@ import { Ranges } from './ranges.ts'
 import type { Room } from './room.ts'
 import type { ShareWriter, StorageIndex } from './server.ts'
 
+/** Bytes after which what was written is synced while more comes: neither the close nor anybody else's write then waits for all of it. */
+const SYNC_EVERY = 32 << 20
+
 export type WriterWorld = {
   readonly folder: Folder
   readonly disk: ShareDisk
@@ -34,6 +37,9 @@ export class ImmutableWriter implements ShareWriter {
   #opened: Promise<{ berth: Berth; file: ShareFile }> | null = null
   /** Of what `room` promised, bytes that are not on the disk. */
   #promised: number
+  /** Bytes since the last sync was begun, and that sync. What failed there must not be forgotten: the next would not say it again. */
+  #unsynced = 0
+  #syncing: Promise<void> = Promise.resolve()
   #closing: Promise<void> | null = null
   #ended: Promise<void> | null = null
 
@@ -68,6 +74,8 @@ export class ImmutableWriter implements ShareWriter {
       const last = end === this.#size
       const whole = [...(first ? [this.#head] : []), ...parts, ...(last ? [this.#lease] : [])]
       await file.write(whole, first ? 0 : IMMUTABLE_HEADER + offset)
+      this.#unsynced += length
+      if (this.#unsynced >= SYNC_EVERY) await this.#syncMeanwhile(file)
     } catch (err) {
       await this.abort()
       throw refused(what, err)
@@ -75,6 +83,14 @@ export class ImmutableWriter implements ShareWriter {
     const before = this.#there.bytes
     this.#there.add(offset, end)
     this.#took(this.#there.bytes - before)
+  }
+
+  /** Begins a sync once the one before has ended. */
+  async #syncMeanwhile(file: ShareFile): Promise<void> {
+    this.#unsynced = 0
+    await this.#syncing
+    this.#syncing = file.sync()
+    this.#syncing.catch(() => {}) // whoever comes next hears of it
   }
 
   close(): Promise<void> {
@@ -98,6 +114,7 @@ export class ImmutableWriter implements ShareWriter {
       const { berth, file } = await this.#open()
       if (this.#size === 0) await file.write([this.#head, this.#lease], 0)
       const slot = folder.slot(this.#index)
+      await this.#syncing
       await Promise.all([file.sync(), folder.make(slot)])
       // Whoever came first has the same bytes. Its name may not be durable yet.
       if (await this.#isThere()) await disk.syncDir(slot)
@@ -144,6 +161,7 @@ export class ImmutableWriter implements ShareWriter {
   async #cleared(): Promise<void> {
     const opened = await this.#opened?.catch(() => null)
     if (opened) {
+      await this.#syncing.catch(() => {})
       await opened.file.close().catch(() => {}) // it was synced, or is removed now
       await this.#world.incoming.leave(opened.berth)
     }
