@@ -155,6 +155,25 @@ test('a sync that fails acknowledges nothing', async t => {
   )
 })
 
+test('a sync that fails while more is written is not forgotten', async t => {
+  let next = ''
+  const { server, dir } = await opened(t, {
+    disk: but({}, undefined, () => {
+      const now = next
+      next = ''
+      if (now !== '') fails(now)
+    }),
+  })
+  const index = anIndex()
+  const MIB = 1 << 20
+  const { writers } = await server.allocate(index, [0], 40 * MIB, leases())
+  next = 'EIO'
+  for (let i = 0; i < 5; i++) await writers.get(0)!.write(i * 8 * MIB, [Buffer.alloc(8 * MIB)])
+  await t.throwsAsync(writers.get(0)!.close(), { code: 'EIO' })
+  t.deepEqual(await server.list('immutable', index), new Set())
+  t.is(files(dir).length, 2)
+})
+
 test('a change that was decided and could not be ended is ended before the next', async t => {
   let broken = false
   const { server } = await opened(t, {
