@@ -93,7 +93,7 @@ test('there is no room for what would not leave the reserve, nor for what was pr
   await writers.get(0)!.abort()
   t.deepEqual([...(await server.allocate(index, [2], 4 * MIB, leases())).writers.keys()], [2])
   const mine = secrets()
-  const large = new Map([[0, write({ 0: Buffer.alloc(4 * MIB) })]])
+  const large = new Map([[0, write({ 0: Buffer.alloc(17 * MIB) })]])
   await t.throwsAsync(server.readTestWrite(anIndex(), mine, large, []), { code: 'ENOSPC' })
   t.true((await server.readTestWrite(anIndex(), mine, new Map([[0, write({ 0: 'small' })]]), [])).done)
 })
@@ -153,6 +153,37 @@ test('a sync that fails acknowledges nothing', async t => {
     files(dir).filter(name => /incoming|prepared/.test(name)),
     [],
   )
+})
+
+test('a commit that failed may be asked for again, and is the choice', async t => {
+  let broken = false
+  const { server } = await opened(t, {
+    disk: but({
+      rename: (from, to) => (broken && !from.includes('.part') ? fails('EIO') : disk.rename(from, to)),
+    }),
+  })
+  const slot = anIndex()
+  const mine = secrets()
+  for (const shares of [[0], [0, 1]]) {
+    const change = (text: string) => new Map(shares.map(share => [share, write({ 0: text })]))
+    await server.readTestWrite(slot, mine, change('old'), [])
+    const { prepared } = await server.prepare(slot, mine, change('new'), [])
+    broken = true
+    await t.throwsAsync(prepared!.commit(), { code: 'EIO' })
+    await t.throwsAsync(prepared!.abort(), { code: 'EINVAL' })
+    await t.throwsAsync(server.readTestWrite(slot, mine, change('no'), []), { code: 'EAGAIN' })
+    broken = false
+    const [, , next] = await Promise.all([
+      prepared!.commit(),
+      prepared!.commit(),
+      server.readTestWrite(slot, mine, change('end'), everything),
+    ])
+    t.deepEqual(
+      [...next.data.values()].map(([bytes]) => String(bytes)),
+      shares.map(() => 'new'),
+    )
+    t.deepEqual(await server.left(), [])
+  }
 })
 
 test('a sync that fails while more is written is not forgotten', async t => {
