@@ -239,6 +239,7 @@ export class MutableFiles {
           server: share.server,
           number: share.number,
           checkstring: share.checkstring,
+          current: share.header?.signed.equals(header.signed) ?? false,
         }),
       ),
       unseen: map.silent.length > 0 ? header.total - shares.size : 0,

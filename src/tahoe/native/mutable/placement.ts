@@ -1,5 +1,6 @@
 // Which server gets which shares of a new version: those that have one keep it, the others go to
-// the servers with the fewest.
+// the servers with the fewest. And how many of the old ones must be replaced for the new version
+// to count.
 
 import type { StorageServer } from '../../storage/server.ts'
 
@@ -8,6 +9,8 @@ export type Home = {
   readonly server: StorageServer
   readonly number: number
   readonly checkstring: Buffer
+  /** Whether it is of the version that is about to be replaced. */
+  readonly current: boolean
 }
 
 /** For each server, by share number, what must be there: nothing of a share that is new there. */
@@ -42,4 +45,24 @@ export function place(
   }
   for (const [server, shares] of placement) if (shares.size === 0) placement.delete(server)
   return placement
+}
+
+/**
+ * Whether enough of the current version would be replaced if these servers keep theirs. Most of
+ * its shares must be: then two writers who both replace it meet on one, where only the first of
+ * them passes the test. And too few must be left to read it: then whoever finds a version whole
+ * has found the latest. `unseen` of its shares may be on servers that did not answer.
+ */
+export function replacesEnough(
+  homes: readonly Home[],
+  keeping: ReadonlySet<StorageServer>,
+  unseen: number,
+  needed: number,
+): boolean {
+  const current = homes.filter(home => home.current)
+  const seen = new Set(current.map(({ number }) => number))
+  const kept = new Set(current.filter(({ server }) => keeping.has(server)).map(({ number }) => number))
+  const left = kept.size + unseen
+  const all = seen.size + unseen
+  return left === 0 || (left < needed && 2 * left < all)
 }

@@ -2,8 +2,8 @@
 // of the map; where they are not, somebody else wrote at the same time, and nothing of ours is
 // taken for done.
 //
-// An acknowledged version has all of its shares on servers, and leaves fewer shares of the one
-// before than are needed to read it: so whoever finds a version whole has found the latest.
+// An acknowledged version has all of its shares on servers, and has replaced enough of the one
+// before (placement.ts).
 
 import { codeOf, FsError } from '../../../errors.ts'
 import type { PackedVersion } from '../../format/ssk.ts'
@@ -15,7 +15,7 @@ import type {
   TestWritten,
   WriteSecrets,
 } from '../../storage/server.ts'
-import { type Home, type Placement, place } from './placement.ts'
+import { type Home, type Placement, place, replacesEnough } from './placement.ts'
 import type { Slot } from './slot.ts'
 
 /** Another writer's shares are there. */
@@ -42,7 +42,7 @@ const CHECKED = { offset: 0, size: 57 }
 export async function publish(job: Publishing): Promise<Home[]> {
   const out = new Set<StorageServer>()
   const failures: unknown[] = []
-  leavesTooMuch(job, out, failures)
+  checkReplaces(job, out, failures)
   const prepares = job.servers.length > 1 && job.servers.every(canPrepare)
   return prepares ? await publishPrepared(job, out, failures) : await publishEach(job, out, failures)
 }
@@ -73,10 +73,12 @@ async function publishEach(job: Publishing, out: Set<StorageServer>, failures: u
       }),
     )
     if (failures.some(isCollision)) throw new Collision()
-    leavesTooMuch(job, out, failures)
+    // What was begun goes on, so that the new version at least can be read; it does not count then.
+    if (written.length === 0) checkReplaces(job, out, failures)
     const have = new Set(written.map(({ number }) => number))
     missing = missing.filter(number => !have.has(number))
   }
+  checkReplaces(job, out, failures)
   return homesAfter(job, written, out)
 }
 
@@ -88,36 +90,51 @@ async function publishPrepared(
 ): Promise<Home[]> {
   for (;;) {
     const placement = placeOn(job, numbersOf(job), job.homes, out, failures)
-    const prepared: PreparedWrite[] = []
     // One after another and always in the same order: two writers never wait for each other.
     const inOrder = [...placement].sort(([a], [b]) => a.id.compare(b.id))
-    const before = failures.length
-    for (const [server, shares] of inOrder) {
-      try {
-        const answer = await (server as PreparingServer).prepare(
-          job.slot.index,
-          job.secretsFor(server),
-          changesFor(job, shares),
-          [CHECKED],
-        )
-        if (answer.prepared !== null) prepared.push(answer.prepared)
-        collides(job, server, answer, [])
-      } catch (err) {
-        failed(server, err, out, failures)
-        break
-      }
+    const prepared: PreparedWrite[] = []
+    let all = false
+    try {
+      all = await prepareAll(job, inOrder, prepared, out, failures)
+    } finally {
+      if (!all) await Promise.allSettled(prepared.map(each => each.abort()))
     }
-    if (failures.length === before) {
+    if (all) {
       await commitAll(job, prepared)
       const written = inOrder.flatMap(([server, shares]) =>
         [...shares.keys()].map(number => homeOf(job, server, number)),
       )
       return homesAfter(job, written, out)
     }
-    await Promise.all(prepared.map(each => each.abort()))
-    if (failures.some(isCollision)) throw new Collision()
-    leavesTooMuch(job, out, failures)
+    checkReplaces(job, out, failures)
   }
+}
+
+/** Whether each took it; the first that does not ends it. */
+async function prepareAll(
+  job: Publishing,
+  inOrder: readonly (readonly [StorageServer, ReadonlyMap<number, Buffer>])[],
+  prepared: PreparedWrite[],
+  out: Set<StorageServer>,
+  failures: unknown[],
+): Promise<boolean> {
+  for (const [server, shares] of inOrder) {
+    try {
+      const answer = await (server as PreparingServer).prepare(
+        job.slot.index,
+        job.secretsFor(server),
+        changesFor(job, shares),
+        [CHECKED],
+      )
+      if (answer.prepared !== null) prepared.push(answer.prepared)
+      collides(job, server, answer, [])
+    } catch (err) {
+      if (isCollision(err)) throw err
+      failed(server, err, out, failures)
+      return false
+    }
+  }
+  return true
 }
 
 const COMMIT_TRIES = 3
@@ -148,13 +165,15 @@ const homeOf = (job: Publishing, server: StorageServer, number: number): Home =>
   server,
   number,
   checkstring: job.packed.checkstring,
+  current: true,
 })
 
 /** New homes, and the old ones that are still as they were. */
 function homesAfter(job: Publishing, written: readonly Home[], out: ReadonlySet<StorageServer>): Home[] {
   const replaced = (home: Home) =>
     written.some(({ server, number }) => server === home.server && number === home.number)
-  return [...written, ...job.homes.filter(home => !out.has(home.server) && !replaced(home))]
+  const others = job.homes.filter(home => !out.has(home.server) && !replaced(home))
+  return [...written, ...others.map(home => ({ ...home, current: false }))]
 }
 
 function placeOn(
@@ -210,9 +229,11 @@ function failed(server: StorageServer, err: unknown, out: Set<StorageServer>, fa
   failures.push(err)
 }
 
-/** The old version must not be readable from those that do not take the new. */
-function leavesTooMuch(job: Publishing, out: ReadonlySet<StorageServer>, failures: readonly unknown[]): void {
-  const left = new Set(job.homes.filter(({ server }) => out.has(server)).map(({ number }) => number))
-  if (left.size + job.unseen < job.packed.cut.needed) return
-  throw unplaced(job, failures, 'the old version would stay on servers that do not take the new one')
+function checkReplaces(job: Publishing, out: ReadonlySet<StorageServer>, failures: readonly unknown[]): void {
+  if (replacesEnough(job.homes, out, job.unseen, job.packed.cut.needed)) return
+  throw unplaced(
+    job,
+    failures,
+    'too many shares of the old version are on servers that do not take the new one',
+  )
 }
