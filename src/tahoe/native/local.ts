@@ -12,6 +12,7 @@ import { AbsentServer } from '../storage/absent.ts'
 import { LocalServer } from '../storage/local.ts'
 import type { StorageServer } from '../storage/server.ts'
 import type { ShareNumbers } from './immutable/push.ts'
+import { recover } from './mutable/recover.ts'
 import { native } from './native.ts'
 import { Private } from './private.ts'
 import { Secrets } from './secrets.ts'
@@ -48,6 +49,9 @@ export async function openLocal({ dirs, shares, log = silent }: LocalOptions): P
     for (const path of paths) servers.push(await member(path, known.get(path), log))
     const ids = new Map([...known, ...paths.map((path, i) => [path, servers[i]!.id] as const)])
     if (ids.size > known.size) await home.write('folders', written(ids))
+    const folders = servers.filter(server => server instanceof LocalServer)
+    const { committed, aborted } = await recover(folders)
+    if (committed + aborted > 0) log.info({ committed, aborted }, 'changes that were cut off have been ended')
     const secrets = new Secrets(await home.secret('convergence'), await home.secret('secret'))
     return native({ servers, secrets, shares, log })
   } catch (err) {
