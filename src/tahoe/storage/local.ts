@@ -14,7 +14,7 @@ import { ImmutableWriter } from './immutable-writer.ts'
 import { Incoming } from './incoming.ts'
 import { checkSecrets, leaseEnd, makeLease } from './lease.ts'
 import { MUTABLE_MAX } from './mutable-container.ts'
-import { MutableSlots } from './mutable-slots.ts'
+import { MutableSlots, type SlotWorld } from './mutable-slots.ts'
 import { OpenShares, readData, shareName } from './open-shares.ts'
 import { Prepared } from './prepared.ts'
 import { IMMUTABLE_OWNER, renew } from './renewal.ts'
@@ -52,29 +52,17 @@ export type LocalServerOptions = {
   readonly now?: () => number
 }
 
-type World = {
-  readonly id: Buffer
-  readonly folder: Folder
-  readonly disk: ShareDisk
-  readonly room: Room
-  readonly shares: OpenShares
-  readonly incoming: Incoming
-  readonly prepared: Prepared
-  readonly locks: SlotLocks
-  now(): number
-}
-
 export class LocalServer implements PreparingServer {
   readonly id: Buffer
   readonly name: string
-  readonly #world: World
+  readonly #world: SlotWorld
   readonly #slots: MutableSlots
   readonly #unlock: () => void
   readonly #writers = new Set<ShareWriter>()
   readonly #running = new Set<Promise<unknown>>()
   #closed: Promise<void> | null = null
 
-  private constructor(world: World, name: string, left: readonly StorageIndex[], unlock: () => void) {
+  private constructor(world: SlotWorld, name: string, left: readonly StorageIndex[], unlock: () => void) {
     this.id = world.id
     this.name = name
     this.#world = world
