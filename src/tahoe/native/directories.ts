@@ -7,7 +7,8 @@ import { judgeAll, mustBeDirectory, mustBeLinkable, type Outcomes, possible } fr
 import { Dirnode, type DirnodeKind, NotDirectory } from '../format/dirnode.ts'
 import type { Child, Edit, Listing, Metadata, Outcome, Waiting } from '../grid.ts'
 import type { Downloads } from './immutable/download.ts'
-import { MAX_WHOLE, type MutableFiles } from './mutable/mutable.ts'
+import { MAX_WHOLE } from './mutable/asking.ts'
+import type { MutableFiles } from './mutable/mutable.ts'
 
 /** Bytes of the longest immutable directory that is read. */
 const MAX_IMMUTABLE = MAX_WHOLE

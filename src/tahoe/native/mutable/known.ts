@@ -3,7 +3,7 @@
 
 import { LRUCache } from 'lru-cache'
 import type { SigningKey } from '../../format/ssk-keys.ts'
-import type { Home } from './placement.ts'
+import type { Ground } from './ground.ts'
 import type { VersionReader } from './retrieve.ts'
 import type { Format, Slot } from './slot.ts'
 
@@ -19,9 +19,9 @@ export type Known = {
   readonly size: number
   /** The highest that was seen, of whole versions or not. */
   readonly seqnum: number
-  readonly homes: readonly Home[]
-  /** Its shares that may lie on servers which did not answer. */
-  readonly unseen: number
+  readonly ground: Ground
+  /** Whether all of its shares were seen. */
+  readonly complete: boolean
   /** Reads it; null where this process wrote it and has not asked since. */
   readonly reader: VersionReader | null
   readonly content: Buffer | null
@@ -39,8 +39,8 @@ const SHARE_SIZE = 4096
 export class KnownSlots {
   readonly #slots = new LRUCache<string, Known>({
     maxSize: CACHE_SIZE,
-    sizeCalculation: ({ content, reader, homes }) =>
-      ENTRY_SIZE + (content?.length ?? 0) + (reader ? homes.length * SHARE_SIZE : 0),
+    sizeCalculation: ({ content, reader, ground }) =>
+      ENTRY_SIZE + (content?.length ?? 0) + (reader ? ground.homes.length * SHARE_SIZE : 0),
   })
 
   get(slot: Slot): Known | undefined {

@@ -21,7 +21,7 @@ export type FoundVersion = {
 }
 
 export type ServerMap = {
-  /** The latest first; of two with the same seqnum, the one that all clients agree to take. */
+  /** The latest first; of two with the same seqnum, the one of which more is there, which may be acknowledged. */
   readonly versions: readonly FoundVersion[]
   /** All shares, those that are damaged too. */
   readonly found: readonly FoundShare[]
@@ -63,7 +63,12 @@ export async function readMap(
     if (reason !== null) damaged.push({ share, reason })
   }
   const versions = await signedVersions(slot, found, damaged, trusted, wait)
-  versions.sort((a, b) => b.header.seqnum - a.header.seqnum || b.header.rootHash.compare(a.header.rootHash))
+  versions.sort(
+    (a, b) =>
+      b.header.seqnum - a.header.seqnum ||
+      b.shares.size - a.shares.size ||
+      b.header.rootHash.compare(a.header.rootHash),
+  )
   return { versions, found, damaged, silent }
 }
 
@@ -150,7 +155,7 @@ async function wrongSignature(slot: Slot, share: FoundShare, wait?: Wait): Promi
   }
 }
 
-const recoverable = ({ header, shares }: FoundVersion): boolean => shares.size >= header.needed
+export const recoverable = ({ header, shares }: FoundVersion): boolean => shares.size >= header.needed
 
 /** The version to read: the latest of which there are enough shares. EAGAIN where there is none. */
 export function latest(slot: Slot, map: ServerMap): FoundVersion {

@@ -3,7 +3,7 @@
 // taken for done.
 //
 // An acknowledged version has all of its shares on servers, and has replaced enough of the one
-// before (placement.ts).
+// before (ground.ts).
 
 import { codeOf, FsError } from '../../../errors.ts'
 import type { PackedVersion } from '../../format/ssk.ts'
@@ -15,7 +15,8 @@ import type {
   TestWritten,
   WriteSecrets,
 } from '../../storage/server.ts'
-import { type Home, type Placement, place, replacesEnough } from './placement.ts'
+import { type Ground, replacesEnough } from './ground.ts'
+import { type Home, type Placement, place, replacing } from './placement.ts'
 import type { Slot } from './slot.ts'
 
 /** Another writer's shares are there. */
@@ -26,11 +27,20 @@ export type Publishing = {
   readonly packed: PackedVersion
   /** All servers, in the order in which they are given shares. */
   readonly servers: readonly StorageServer[]
-  /** Where shares lie; of a new file nowhere. */
-  readonly homes: readonly Home[]
-  /** Shares of the version before that may lie on servers which did not answer. */
-  readonly unseen: number
+  readonly ground: Ground
   secretsFor(server: StorageServer): WriteSecrets
+}
+
+/** Servers that failed, and how. */
+class Failures {
+  readonly servers = new Set<StorageServer>()
+  readonly errors: unknown[] = []
+
+  add(server: StorageServer, err: unknown): void {
+    if (!(err instanceof FsError)) throw err
+    this.servers.add(server)
+    this.errors.push(err)
+  }
 }
 
 const CHECKED = { offset: 0, size: 57 }
@@ -40,62 +50,86 @@ const CHECKED = { offset: 0, size: 57 }
  * place; EAGAIN, before anything is written, when too much of the old version would be left.
  */
 export async function publish(job: Publishing): Promise<Home[]> {
-  const out = new Set<StorageServer>()
-  const failures: unknown[] = []
-  checkReplaces(job, out, failures)
+  const failures = new Failures()
+  checkReplaces(job, () => true, failures)
   const prepares = job.servers.length > 1 && job.servers.every(canPrepare)
-  return prepares ? await publishPrepared(job, out, failures) : await publishEach(job, out, failures)
+  return prepares ? await publishPrepared(job, failures) : await publishEach(job, failures)
 }
 
 const canPrepare = (server: StorageServer): server is PreparingServer =>
   typeof (server as Partial<PreparingServer>).prepare === 'function'
 
-/** The shares of one server go in one call; those of a server that fails go to the others. */
-async function publishEach(job: Publishing, out: Set<StorageServer>, failures: unknown[]): Promise<Home[]> {
+/**
+ * First the current shares are replaced where they are, and only when enough of them are the rest
+ * find their places: so of two writers who replace the same version one at most makes a whole one.
+ */
+async function publishEach(job: Publishing, failures: Failures): Promise<Home[]> {
   const written: Home[] = []
-  let missing = numbersOf(job)
-  while (missing.length > 0) {
-    const placement = placeOn(job, missing, [...job.homes, ...written], out, failures)
-    await Promise.all(
-      [...placement].map(async ([server, shares]) => {
-        try {
-          const answer = await server.readTestWrite(
-            job.slot.index,
-            job.secretsFor(server),
-            changesFor(job, shares),
-            [CHECKED],
-          )
-          collides(job, server, answer, written)
-          for (const number of shares.keys()) written.push(homeOf(job, server, number))
-        } catch (err) {
-          failed(server, err, out, failures)
-        }
-      }),
-    )
-    if (failures.some(isCollision)) throw new Collision()
-    // What was begun goes on, so that the new version at least can be read; it does not count then.
-    if (written.length === 0) checkReplaces(job, out, failures)
-    const have = new Set(written.map(({ number }) => number))
-    missing = missing.filter(number => !have.has(number))
+  const { homes } = job.ground
+  await replaceCurrent(job, written, failures)
+  checkReplaces(job, home => isOneOf(home, written), failures)
+  const stale = homes.filter(({ number, current }) => !current && number < job.packed.shares.length)
+  let wanted = new Set([...missing(job, written), ...stale.map(({ number }) => number)])
+  while (missing(job, written).length > 0) {
+    const placement = placeOn(job, wanted, stale, failures, written)
+    await writeTo(job, placement, written, failures)
+    wanted = new Set(missing(job, written))
   }
-  checkReplaces(job, out, failures)
-  return homesAfter(job, written, out)
+  return homesAfter(job, written, failures)
 }
 
-/** All servers hold the new beside the old before the first gives the old up. */
-async function publishPrepared(
+/** One server is asked alone, and always the same: whoever is refused there has not replaced anything elsewhere. */
+async function replaceCurrent(job: Publishing, written: Home[], failures: Failures): Promise<void> {
+  const current = job.ground.homes.filter(home => home.current && home.number < job.packed.shares.length)
+  const inOrder = [...replacing(current)].sort(([a], [b]) => a.id.compare(b.id))
+  while (inOrder.length > 0 && written.length === 0) {
+    checkReplaces(job, ({ server }) => !failures.servers.has(server), failures)
+    await writeTo(job, new Map(inOrder.splice(0, 1)), written, failures)
+  }
+  await writeTo(job, new Map(inOrder), written, failures)
+}
+
+/** The shares of one server in one call. Throws Collision when all have answered. */
+async function writeTo(
   job: Publishing,
-  out: Set<StorageServer>,
-  failures: unknown[],
-): Promise<Home[]> {
+  placement: Placement,
+  written: Home[],
+  failures: Failures,
+): Promise<void> {
+  const results = await Promise.allSettled(
+    [...placement].map(async ([server, shares]) => {
+      try {
+        const { index } = job.slot
+        const changes = changesFor(job, shares)
+        const answer = await server.readTestWrite(index, job.secretsFor(server), changes, [CHECKED])
+        collides(job, server, answer, written)
+        for (const number of shares.keys()) written.push(homeOf(job, server, number))
+      } catch (err) {
+        failures.add(server, err)
+      }
+    }),
+  )
+  for (const result of results) if (result.status === 'rejected') throw result.reason
+}
+
+const missing = (job: Publishing, written: readonly Home[]): number[] => {
+  const have = new Set(written.map(({ number }) => number))
+  return numbersOf(job).filter(number => !have.has(number))
+}
+
+const isOneOf = (home: Home, written: readonly Home[]): boolean =>
+  written.some(({ server, number }) => server === home.server && number === home.number)
+
+/** All servers hold the new beside the old before the first gives the old up. */
+async function publishPrepared(job: Publishing, failures: Failures): Promise<Home[]> {
   for (;;) {
-    const placement = placeOn(job, numbersOf(job), job.homes, out, failures)
+    const placement = placeOn(job, numbersOf(job), job.ground.homes, failures)
     // One after another and always in the same order: two writers never wait for each other.
     const inOrder = [...placement].sort(([a], [b]) => a.id.compare(b.id))
     const prepared: PreparedWrite[] = []
     let all = false
     try {
-      all = await prepareAll(job, inOrder, prepared, out, failures)
+      all = await prepareAll(job, inOrder, prepared, failures)
     } finally {
       if (!all) await Promise.allSettled(prepared.map(each => each.abort()))
     }
@@ -104,9 +138,9 @@ async function publishPrepared(
       const written = inOrder.flatMap(([server, shares]) =>
         [...shares.keys()].map(number => homeOf(job, server, number)),
       )
-      return homesAfter(job, written, out)
+      return homesAfter(job, written, failures)
     }
-    checkReplaces(job, out, failures)
+    checkReplaces(job, ({ server }) => !failures.servers.has(server), failures)
   }
 }
 
@@ -115,22 +149,18 @@ async function prepareAll(
   job: Publishing,
   inOrder: readonly (readonly [StorageServer, ReadonlyMap<number, Buffer>])[],
   prepared: PreparedWrite[],
-  out: Set<StorageServer>,
-  failures: unknown[],
+  failures: Failures,
 ): Promise<boolean> {
   for (const [server, shares] of inOrder) {
     try {
-      const answer = await (server as PreparingServer).prepare(
-        job.slot.index,
-        job.secretsFor(server),
-        changesFor(job, shares),
-        [CHECKED],
-      )
+      const { index } = job.slot
+      const changes = changesFor(job, shares)
+      const preparing = server as PreparingServer
+      const answer = await preparing.prepare(index, job.secretsFor(server), changes, [CHECKED])
       if (answer.prepared !== null) prepared.push(answer.prepared)
       collides(job, server, answer, [])
     } catch (err) {
-      if (isCollision(err)) throw err
-      failed(server, err, out, failures)
+      failures.add(server, err)
       return false
     }
   }
@@ -169,33 +199,28 @@ const homeOf = (job: Publishing, server: StorageServer, number: number): Home =>
 })
 
 /** New homes, and the old ones that are still as they were. */
-function homesAfter(job: Publishing, written: readonly Home[], out: ReadonlySet<StorageServer>): Home[] {
-  const replaced = (home: Home) =>
-    written.some(({ server, number }) => server === home.server && number === home.number)
-  const others = job.homes.filter(home => !out.has(home.server) && !replaced(home))
+function homesAfter(job: Publishing, written: readonly Home[], { servers }: Failures): Home[] {
+  const others = job.ground.homes.filter(home => !servers.has(home.server) && !isOneOf(home, written))
   return [...written, ...others.map(home => ({ ...home, current: false }))]
 }
 
 function placeOn(
   job: Publishing,
-  numbers: readonly number[],
+  numbers: Iterable<number>,
   homes: readonly Home[],
-  out: ReadonlySet<StorageServer>,
-  failures: readonly unknown[],
+  failures: Failures,
+  besides: readonly Home[] = [],
 ): Placement {
-  const placement = place(
-    numbers,
-    homes,
-    job.servers.filter(server => !out.has(server)),
-  )
-  if (placement !== null) return placement
-  throw unplaced(job, failures, `${numbers.length} of ${job.packed.shares.length} shares found no server`)
+  const servers = job.servers.filter(server => !failures.servers.has(server))
+  const placement = place(numbers, homes, servers, besides)
+  if (placement === null) throw unplaced(job, failures, 'not all shares found a server')
+  return placement
 }
 
 /** ENOSPC when nothing else was wrong. */
-function unplaced(job: Publishing, failures: readonly unknown[], what: string): FsError {
-  const full = failures.length > 0 && failures.every(err => codeOf(err) === 'ENOSPC')
-  return new FsError(full ? 'ENOSPC' : 'EAGAIN', `${job.slot.name}: ${what}`, { cause: failures[0] })
+function unplaced({ slot }: Publishing, { errors }: Failures, what: string): FsError {
+  const full = errors.length > 0 && errors.every(err => codeOf(err) === 'ENOSPC')
+  return new FsError(full ? 'ENOSPC' : 'EAGAIN', `${slot.name}: ${what}`, { cause: errors[0] })
 }
 
 function changesFor({ packed }: Publishing, shares: ReadonlyMap<number, Buffer>): Map<number, TestWrite> {
@@ -216,21 +241,13 @@ function collides(
   written: readonly Home[],
 ): void {
   if (!answer.done) throw new Collision()
-  const known = [...job.homes, ...written].filter(home => home.server === server)
+  const known = [...job.ground.homes, ...written].filter(home => home.server === server)
   for (const number of answer.data.keys())
     if (!known.some(home => home.number === number)) throw new Collision()
 }
 
-const isCollision = (err: unknown): boolean => err instanceof Collision
-
-function failed(server: StorageServer, err: unknown, out: Set<StorageServer>, failures: unknown[]): void {
-  if (!(err instanceof FsError) && !isCollision(err)) throw err
-  out.add(server)
-  failures.push(err)
-}
-
-function checkReplaces(job: Publishing, out: ReadonlySet<StorageServer>, failures: readonly unknown[]): void {
-  if (replacesEnough(job.homes, out, job.unseen, job.packed.cut.needed)) return
+function checkReplaces(job: Publishing, replaced: (home: Home) => boolean, failures: Failures): void {
+  if (replacesEnough(job.ground, job.packed.cut.needed, replaced)) return
   throw unplaced(
     job,
     failures,
