@@ -3,7 +3,7 @@
 
 import { createHash } from 'node:crypto'
 import { codeOf } from '../../errors.ts'
-import type { Cap } from '../../tahoe/cap.ts'
+import { type Cap, LIT_MAX } from '../../tahoe/cap.ts'
 import type { Grid, Source, Version } from '../../tahoe/grid.ts'
 import type { Asker } from '../ask.ts'
 import type { Inode } from '../tree/inode.ts'
@@ -214,7 +214,9 @@ export class Uploads {
         attempts.succeeded()
         return
       }
-      const cap = await asker.once(what, ask, stop.signal)
+      // What is its own cap is asked of nobody, and says nothing of the grid.
+      const isLiteral = (generation ?? inode).size <= LIT_MAX
+      const cap = await (isLiteral ? ask(stop.signal) : asker.once(what, ask, stop.signal))
       if (inode.local !== local || local.draft !== draft || draft?.dead) return
       local.sent = [...local.sent, cap]
       await tree.commit({ ops: [tree.rows.local(inode)], after: [] })
