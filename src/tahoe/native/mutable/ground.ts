@@ -61,10 +61,12 @@ export function groundOfRuins(
 ): Ground | null {
   if (map.silent.length > 0 || map.versions.some(recoverable)) return null
   if (highestSeqnum(map) > mine.seqnum) return null
-  const safe = map.found.filter(
-    ({ header }) => header?.signed.equals(mine.signed) || header?.signed.equals(base),
+  const known = new Set(map.versions.flatMap(({ shares }) => [...shares.keys()]))
+  const unknown = mine.total - known.size
+  const others = map.versions.filter(
+    ({ header }) => !header.signed.equals(mine.signed) && !header.signed.equals(base),
   )
-  if (2 * new Set(safe.map(({ number }) => number)).size < mine.total) return null
+  if (others.some(({ shares }) => 2 * (shares.size + unknown) > mine.total)) return null
   return { homes: homesOf(map, () => true), unseen: 0, contested: 0, every: true }
 }
 
