@@ -26,6 +26,9 @@ const nameOf = (root: Cap): string =>
 export const defaultState = (root: Cap): string => join(stateHome(), nameOf(root))
 export const defaultCache = (root: Cap): string => join(cacheHome(), nameOf(root))
 
+/** The grid of whoever has none: a folder. */
+export const defaultStore = (): string => join(home('XDG_DATA_HOME', '.local/share'), 'tahoe-nfs')
+
 /** A tenth of the file system that `dir` is, or will be, on; at most 10 GiB. */
 export async function defaultCacheSize(dir: string): Promise<number> {
   for (let at = dir; ; at = dirname(at)) {
@@ -62,8 +65,9 @@ export type Status = {
   readonly mountpoint: string | null
   readonly address: string
   readonly grid: {
-    readonly kind: string
-    readonly url: string
+    readonly kind: 'gateway' | 'local'
+    /** The node's URL, or the folders. */
+    readonly name: string
     readonly reachable: boolean
     readonly since: string
     readonly lastError: string

@@ -10,8 +10,8 @@ import { type Code, codeOf, FsError } from '../errors.ts'
 import { MountTokens } from '../nfs/mount-tokens.ts'
 import { serve } from '../nfs/server.ts'
 import { parseCap } from '../tahoe/cap.ts'
-import { gateway } from '../tahoe/gateway/gateway.ts'
 import { Tahoefs } from '../vfs/tahoefs.ts'
+import { gridName, openGrid } from './grid.ts'
 import { beforeMaking, exists } from './made.ts'
 import { at, controlSocket, leaveNote, type Status } from './places.ts'
 import { listener } from './port.ts'
@@ -101,14 +101,15 @@ async function open(
   undo: Undo[],
   close: () => Promise<void>,
 ): Promise<Running> {
-  const { stateDir, url, owner } = settings
+  const { stateDir, owner } = settings
+  const where = gridName(settings.grid)
   const patience = () => AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)])
-  const grid = gateway(url, { log })
+  const grid = await openGrid(settings.grid, log)
   undo.push(() => grid.close())
   const health = await grid.health({ signal: patience() })
   if (!health.reachable && isNew)
     throw new Wrong(
-      `no grid behind ${url}: ${health.detail}; start the node, or name another with --grid gateway:URL`,
+      `no grid behind ${where}: ${health.detail}; start the node, or name another with --grid gateway:URL`,
     )
   const vfs = await Tahoefs.open({ ...settings, root: parseCap(settings.root), grid, log })
   undo.push(() => vfs.close())
@@ -144,8 +145,8 @@ async function open(
       mountpoint,
       address: host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`,
       grid: {
-        kind: 'gateway',
-        url,
+        kind: settings.grid.kind,
+        name: where,
         reachable,
         since: new Date(reach.since).toISOString(),
         lastError: withoutCaps(lastError),

@@ -1,17 +1,18 @@
 // What the options mean, settled before anything is touched.
 
-import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import { callerHome } from './caller.ts'
+import { aliasDirectory, type GridChoice, gridOf, makeIfNew } from './grid.ts'
 import { defaultCache, defaultCacheSize, defaultState } from './places.ts'
 import type { Address } from './port.ts'
 import { readRoot } from './root.ts'
-import { reason, USED_WRONGLY, Wrong } from './wrong.ts'
+import { USED_WRONGLY, Wrong } from './wrong.ts'
 
 /** The options of `serve` and `mount`, as commander gives them. */
 export type Options = {
   grid?: string
+  shares?: string
   nodeDirectory: string
   root?: string
   rootFile?: string
@@ -31,7 +32,7 @@ export type Options = {
 
 /** Everything a server needs to know. It goes to the background process as a message, never as arguments. */
 export type Settings = {
-  readonly url: string
+  readonly grid: GridChoice
   /** The text of the root cap. */
   readonly root: string
   readonly stateDir: string
@@ -57,7 +58,11 @@ export const withOptions = (command: Command): Command =>
   command
     .option(
       '--grid <GRID>',
-      'gateway[:URL], a Tahoe-LAFS node (default: the one whose node.url is in the node directory)',
+      'local[:DIR[,DIR…]], folders here; or gateway[:URL], a Tahoe-LAFS node (default: the node whose node.url is in the node directory; without one, and ever after, a folder in $XDG_DATA_HOME/tahoe-nfs)',
+    )
+    .option(
+      '--shares <K/H/N>',
+      'of new files in folders: any K of N shares are enough, spread over at least H folders (default: whole in one folder; over several, any one may be lost)',
     )
     .option('--node-directory <DIR>', 'where node.url and private/aliases are', defaultNode())
     .option('--root <ALIAS>', 'the directory to serve, an alias in the node directory (default: tahoe)')
@@ -100,20 +105,21 @@ export const withOptions = (command: Command): Command =>
     )
 
 export async function settle(options: Options): Promise<Settings> {
-  const url = await gatewayUrl(options)
+  const grid = await gridOf(options)
   const listen = options.listen === undefined ? null : address(options.listen)
   const owner = ownerOf(options)
   const ttl =
     options.cache === 'off' ? 0 : options.cache === 'load-once' ? Infinity : seconds(options.dirTtl) * 1000
   const wantedSize = options.cacheSize === undefined ? null : bytes(options.cacheSize)
-  const root = await readRoot(options)
+  if (options.rootFile === undefined && options.root === undefined) await makeIfNew(grid)
+  const root = await readRoot({ ...options, nodeDirectory: aliasDirectory(grid, options.nodeDirectory) })
   const stateDir = resolve(options.state ?? defaultState(root))
   const cacheDir = resolve(
     options.cacheDir ?? (options.state === undefined ? defaultCache(root) : join(stateDir, 'cache')),
   )
   const cacheSize = options.cache === 'off' ? 0 : (wantedSize ?? (await defaultCacheSize(cacheDir)))
   return {
-    url,
+    grid,
     root: root.uri(),
     stateDir,
     cacheDir,
@@ -126,34 +132,6 @@ export async function settle(options: Options): Promise<Settings> {
     tokens: process.platform !== 'linux',
     logLevel: options.logLevel,
   }
-}
-
-/** The URL of the node that is meant. */
-export async function gatewayUrl({
-  grid,
-  nodeDirectory,
-}: {
-  grid?: string | undefined
-  nodeDirectory: string
-}): Promise<string> {
-  const [, kind, given] = /^(\w+)(?::(.+))?$/.exec(grid ?? 'gateway') ?? []
-  if (kind !== 'gateway')
-    throw new Wrong(
-      `--grid ${grid}: this version knows gateway[:URL], a running Tahoe-LAFS node`,
-      USED_WRONGLY,
-    )
-  if (given !== undefined) return given
-  const file = join(nodeDirectory, 'node.url')
-  const found = await readFile(file, 'utf8').catch((err: NodeJS.ErrnoException) => {
-    if (err.code === 'ENOENT' || err.code === 'ENOTDIR') return null
-    throw new Wrong(`${file} cannot be read: ${reason(err)}; give --grid gateway:URL`)
-  })
-  if (found !== null) return found.trim()
-  throw new Wrong(
-    grid === undefined
-      ? `no grid: give --grid gateway:URL and --root-file FILE (there is no ${file} to begin with)`
-      : `--grid gateway: there is no ${file}; give gateway:URL, or --node-directory`,
-  )
 }
 
 export function address(text: string): Address {

@@ -127,6 +127,11 @@ export class Cap {
     return this.type === 'file' ? (this.#fields.size ?? null) : null
   }
 
+  /** Bytes of what is stored under an immutable cap, also of a directory's. */
+  get contentSize(): number | null {
+    return this.#fields.size ?? null
+  }
+
   /** Shares needed to read it, where the cap says. */
   get needed(): number | null {
     return this.#fields.needed ?? null
@@ -168,6 +173,17 @@ export class Cap {
     const { data } = this.#fields
     if (data === undefined) throw new FsError('EINVAL', `data of ${this}`)
     return Buffer.from(data)
+  }
+
+  /**
+   * The two fields of a cap with shares. `key`: of a CHK the key, of a mutable the write key or read
+   * key, of a verify cap the storage index; 16 bytes. `check`: of a CHK the hash of its URI
+   * extension, of a mutable the fingerprint of its public key; 32 bytes. EINVAL for any other kind.
+   */
+  secrets(): { readonly key: Buffer; readonly check: Buffer } {
+    const { key, check } = this.#fields
+    if (key === undefined || check === undefined) throw new FsError('EINVAL', `secrets of ${this}`)
+    return { key: decode(key)!, check: decode(check)! }
   }
 
   /** Whether both lead to the same object, whatever each may do with it. */

@@ -29,9 +29,9 @@ const withNode = (w: World) => ['--node-directory', w.user.path('node')]
 const state = (w: World, ...more: string[]) => ['serve', ...w.grid, '--state', w.user.path('st'), ...more]
 
 const cases: Record<string, Case> = {
-  'a bare start says what to give it': {
-    args: () => ['mount', '--foreground'],
-    like: /no grid: give --grid gateway:URL and --root-file FILE/,
+  'a gateway without a node directory': {
+    args: () => ['mount', '--foreground', '--grid', 'gateway'],
+    like: /--grid gateway: there is no .*node\.url; give gateway:URL, or --node-directory/,
   },
   'a node without aliases asks for a root': {
     prepare: w => nodeDir(w, null),
@@ -124,9 +124,33 @@ const cases: Record<string, Case> = {
     like: /give one like http:\/\/127\.0\.0\.1:3456\//,
   },
   'a grid of a kind that is not known': {
-    args: w => ['serve', '--grid', 'local:/tmp', ...rootFile(w)],
+    args: w => ['serve', '--grid', 'native:/tmp', ...rootFile(w)],
     code: 2,
-    like: /--grid local:\/tmp: this version knows gateway\[:URL\]/,
+    like: /--grid native:\/tmp: give local, local:DIR, local:DIR1,DIR2… \(folders here\), or gateway\[:URL\]/,
+  },
+  'shares that are no three numbers': {
+    args: w => ['serve', '--grid', `local:${w.user.path('l')}`, '--shares', '3of10'],
+    code: 2,
+    like: /--shares 3of10: give K\/H\/N, as 3\/4\/5/,
+  },
+  'shares that need more folders than there are': {
+    args: w => ['serve', '--grid', `local:${w.user.path('l')}`, '--shares', '3/7/10'],
+    code: 2,
+    like: /--shares 3\/7\/10: .* H at most 1 as there is 1 folder/,
+  },
+  'shares for a node': {
+    args: w => ['serve', ...w.grid, '--shares', '3/7/10'],
+    code: 2,
+    like: /--shares is for --grid local; a node has its own in tahoe\.cfg/,
+  },
+  'one folder twice': {
+    args: w => ['serve', '--grid', `local:${w.user.path('l')},${w.user.path('l')}/`],
+    like: /one folder is named twice/,
+  },
+  'a folder that is a file': {
+    prepare: w => writeFile(w.user.path('l'), ''),
+    args: w => ['serve', '--grid', `local:${w.user.path('l')}`],
+    like: /l/,
   },
   'a mount point that does not exist': {
     args: w => ['mount', ...w.grid, w.user.path('nowhere')],

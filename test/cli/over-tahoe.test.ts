@@ -102,9 +102,11 @@ overTahoe(
   async t => {
     const { user, node, root } = await world(t)
     const none = await user.run(['doctor'])
-    t.is(none.code, 1)
     t.regex(none.out, /^ok +Node: v\d+/)
-    t.regex(none.out, /missing {2}a Tahoe-LAFS node: no grid: give --grid gateway:URL/)
+    t.regex(none.out, /ok {7}a grid: shares will be in \S+tahoe-nfs, which is made at the first start\n/)
+    const wrong = await user.run(['doctor', '--grid', 'gateway'])
+    t.is(wrong.code, 1)
+    t.regex(wrong.out, /missing {2}a grid: --grid gateway: there is no \S+node\.url/)
     t.regex(none.out, /servers that run: none\n$/)
     await mkdir(user.path('h/.tahoe/private'), { recursive: true })
     await writeFile(user.path('h/.tahoe/node.url'), `${node.url}\n`)
@@ -112,12 +114,12 @@ overTahoe(
     const found = await user.run(['doctor'])
     t.regex(
       found.out,
-      /ok {7}a Tahoe-LAFS node: http:\S+: 1 of 1 storage servers connected; its directory has aliases\n/,
+      /ok {7}a grid: http:\S+: 1 of 1 storage servers connected; its directory has aliases\n/,
     )
     t.is(found.code, /^missing/m.test(found.out) ? 1 : 0)
     const bad = await user.run(['doctor', '--grid', 'gateway:nonsense'])
     t.is(bad.code, 1)
-    t.regex(bad.out, /missing {2}a Tahoe-LAFS node: node URL: give one like/)
+    t.regex(bad.out, /missing {2}a grid: node URL: give one like/)
     const served = await user.serve() // and with the alias and the node of the home nothing need be given
     t.regex((await user.run(['doctor'])).out, new RegExp(`servers that run: 127.0.0.1:${served.port}\n$`))
     t.is(await served.end(), 0)
@@ -176,7 +178,7 @@ withUsers('under sudo the node directory is looked for in the home of who called
     .split('\n')
     .find(each => /^[^:]+:[^:]*:[1-9]\d*:/.test(each))
   const [, , uid, , , home] = line!.split(':')
-  const said = await someone.run(['serve'], '', { SUDO_UID: uid!, SUDO_GID: uid! })
-  refused(t, said, 1, /no grid: give --grid gateway:URL/)
+  const said = await someone.run(['serve', '--grid', 'gateway'], '', { SUDO_UID: uid!, SUDO_GID: uid! })
+  refused(t, said, 1, /there is no/)
   t.true(said.err.includes(`${home!.replace(/\/$/, '')}/.tahoe/node.url`), said.err)
 })

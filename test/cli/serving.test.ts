@@ -250,7 +250,7 @@ test('where export paths are tokens, each one asked for over the control socket 
   const { user, node, root } = await world(t)
   const running = await start(
     {
-      url: node.url,
+      grid: { kind: 'gateway', url: node.url },
       root,
       stateDir: user.path('s'),
       cacheDir: user.path('c'),

@@ -178,7 +178,7 @@ const status: Status = {
   frontend: 'nfs',
   mountpoint: '/mnt/tahoe',
   address: '127.0.0.1:761',
-  grid: { kind: 'gateway', url: 'http://127.0.0.1:3456/', reachable: true, since: at(-60), lastError: '' },
+  grid: { kind: 'gateway', name: 'http://127.0.0.1:3456/', reachable: true, since: at(-60), lastError: '' },
   state: '/s/tahoe-nfs/0',
   readOnly: false,
   cache: { bytes: 2 ** 20, limit: 2 ** 30 },

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { ExecutionContext } from 'ava'
 import { parseCap } from '../../src/tahoe/cap.ts'
 import { encode } from '../../src/tahoe/format/base32.ts'
-import { Turns } from '../../src/tahoe/gateway/turns.ts'
+import { Turns } from '../../src/tahoe/turns.ts'
 import { NfsClient } from '../nfs/conformance/world.ts'
 import { type FaultyGateway, faultyGateway } from '../support/faulty-gateway.ts'
 import { folder } from '../support/places.ts'
@@ -43,6 +43,7 @@ export class User {
       HOME: this.home,
       XDG_STATE_HOME: join(dir, 's'),
       XDG_CACHE_HOME: join(dir, 'c'),
+      XDG_DATA_HOME: join(dir, 'd'),
     }
   }
 

@@ -1,7 +1,7 @@
 // A tree as the grid's own web API has it, and as the guest says it sees it, in the same words.
 
 import { createHash } from 'node:crypto'
-import { Turns } from '../../src/tahoe/gateway/turns.ts'
+import { Turns } from '../../src/tahoe/turns.ts'
 
 /** A node's `?t=json` of a directory, as far as it is looked at. */
 type Listed = ['dirnode', { children: Record<string, Found> }]

@@ -225,6 +225,8 @@ export class ForgetfulDisk implements ShareDisk {
   }
 }
 
+const SECTOR = 512
+
 /** What was not synced never was. */
 function forget(node: Node): void {
   if (isDir(node)) node.names = new Map(node.synced)
@@ -234,10 +236,11 @@ function forget(node: Node): void {
 /** Some of what was not synced never was. */
 function forgetSome(node: Node, chance: () => number): void {
   if (!isDir(node)) {
-    if (node.bytes === node.synced) return
-    if (chance() < 0.5) node.bytes = node.synced
-    else if (node.synced.length === 0)
-      node.bytes = node.bytes.subarray(0, Math.floor(node.bytes.length * chance()))
+    const { bytes, synced } = node
+    if (bytes === synced || chance() < 0.3) return
+    const cut = SECTOR * Math.floor(((bytes.length / SECTOR) | 0) * chance() + 1)
+    // Sectors are written in any order, each of them whole.
+    node.bytes = chance() < 0.5 ? Buffer.concat([bytes.subarray(0, cut), synced.subarray(cut)]) : synced
     return
   }
   for (const name of new Set([...node.names.keys(), ...node.synced.keys()])) {

@@ -5,9 +5,7 @@
 import { createHash } from 'node:crypto'
 import { FsError } from '../../src/errors.ts'
 import { type Cap, LIT_MAX, litCap } from '../../src/tahoe/cap.ts'
-import { judgeAll, possible } from '../../src/tahoe/gateway/edit.ts'
-import { mustBeDirectory, writeChild } from '../../src/tahoe/gateway/listing.ts'
-import { gaveUp, patiently } from '../../src/tahoe/gateway/turns.ts'
+import { judgeAll, mustBeDirectory, mustBeLinkable, possible } from '../../src/tahoe/edits.ts'
 import type {
   Child,
   Edit,
@@ -19,6 +17,7 @@ import type {
   Version,
   Waiting,
 } from '../../src/tahoe/grid.ts'
+import { gaveUp, patiently } from '../../src/tahoe/turns.ts'
 import { TinyStore } from './tiny-store.ts'
 
 type Op = 'list' | 'read' | 'stat' | 'upload' | 'edit' | 'mkdir'
@@ -182,7 +181,7 @@ export class TinyGrid extends TinyStore implements Grid {
   }
 
   async mkdir(children: ReadonlyMap<string, Child> = new Map(), { signal }: Waiting = {}): Promise<Cap> {
-    for (const child of children.values()) writeChild(child, 'mkdir')
+    for (const child of children.values()) mustBeLinkable(child, 'mkdir')
     await this.#question('mkdir', signal)
     this.asked.writes++
     const dir = this.directory()

@@ -2,9 +2,10 @@
 // of it that loses answers and lets others in between.
 
 import test, { type ExecutionContext } from 'ava'
-import { type Cap, litCap } from '../../src/tahoe/cap.ts'
+import type { Cap } from '../../src/tahoe/cap.ts'
 import { gateway } from '../../src/tahoe/gateway/gateway.ts'
-import type { Child, Edit, Grid, Outcome } from '../../src/tahoe/grid.ts'
+import type { Child, Grid, Outcome } from '../../src/tahoe/grid.ts'
+import { child, lit, set, unlink } from '../support/edits.ts'
 import { type Asked, type Fault, type FaultyGateway, faultyGateway } from '../support/faulty-gateway.ts'
 import { fresh, onTahoe, put, type SharedNode, web } from '../support/tahoe.ts'
 
@@ -49,20 +50,6 @@ function real(title: string, body: (t: ExecutionContext, world: World) => Promis
   })
 }
 
-const lit = (text: string): Cap => litCap(Buffer.from(text))
-const child = (text: string, metadata = {}): Child => ({ cap: lit(text), metadata })
-const set = (name: string, given: Child, expect: Cap | null = null): Edit => ({
-  op: 'set',
-  name,
-  child: given,
-  expect,
-})
-const unlink = (name: string, expect: Cap, after?: string): Edit => ({
-  op: 'unlink',
-  name,
-  expect,
-  ...(after === undefined ? {} : { after }),
-})
 const done = { done: true } as const
 const found = (outcome: Outcome): Cap | null => (outcome.done ? null : outcome.found)
 const refused = (found: Cap | null) => ({ done: false, found }) as const

@@ -1,5 +1,5 @@
 import test from 'ava'
-import { patiently, Turns } from '../../src/tahoe/gateway/turns.ts'
+import { patiently, Turns } from '../../src/tahoe/turns.ts'
 
 test('no more take a turn than there are, and the others follow in order', async t => {
   const turns = new Turns(2)

@@ -1,8 +1,12 @@
 // Two sides change the same thing: neither loses what it wrote, and both are told of.
 
+import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import type { Cap } from '../../src/tahoe/cap.ts'
+import { State } from '../../src/vfs/state/state.ts'
 import type { Tahoefs } from '../../src/vfs/tahoefs.ts'
+import { Tree } from '../../src/vfs/tree/tree.ts'
+import { Conflicts } from '../../src/vfs/write/conflicts.ts'
 import { folder, hasty, namesIn, onlyAsked, openAt, opened, textOf } from '../support/places.ts'
 import { TinyGrid } from '../support/tiny-grid.ts'
 import { make } from './walk.ts'
@@ -111,6 +115,35 @@ test('a directory that was removed on the grid, and in which something waits, is
   }
 })
 
+test('what was removed in a directory stays removed, whichever side removed the directory', async t => {
+  for (const here of [true, false]) {
+    const grid = new TinyGrid()
+    const d = grid.directory({ f: grid.file('f'), inner: grid.directory({ x: grid.file('x') }) })
+    const root = grid.directory({ d })
+    const fs = await opened(t, grid, root, { tempo: onlyAsked, patience: hasty, ttl: 0 })
+    const { id } = await fs.lookup(fs.root, 'd')
+    const inner = (await fs.lookup(id, 'inner')).id
+    await fs.remove(id, 'f')
+    await fs.remove(inner, 'x')
+    await fs.rmdir(id, 'inner')
+    if (here) {
+      await fs.rmdir(fs.root, 'd')
+      grid.set(d, 'theirs', grid.file('y'))
+    } else {
+      await make(fs, id, 'ours', 'y')
+      grid.unset(root, 'd')
+      await fs.list(fs.root, 0n)
+    }
+    await fs.flush(null)
+    await fs.flush(null) // what waits in a directory that is back
+    const left = here ? 'theirs' : 'ours'
+    t.deepEqual(grid.toTree(root), { d: { [left]: Buffer.from('y') } })
+    t.deepEqual(await namesIn(fs, (await fs.lookup(fs.root, 'd')).id), [left])
+    t.is(fs.status().pending.files, 0)
+    t.is(fs.status().conflicts.length, 1)
+  }
+})
+
 test("other gateways' changes in the same directory survive ours", async t => {
   const { grid, root, fs } = await world(t)
   for (let round = 0; round < 10; round++) {
@@ -138,5 +171,40 @@ test('what two sides changed is remembered across a restart', async t => {
   await fs.close()
   const again = await openAt(dir, grid, root)
   t.deepEqual(again.status().conflicts, before)
+  await again.close()
+})
+
+test('what two sides changed is told of for a week, and as long as there is a copy of it', async t => {
+  const WEEK = 7 * 24 * 3600e3
+  const dir = await folder(t)
+  const grid = new TinyGrid()
+  const root = grid.directory({ f: grid.file('theirs, before'), g: grid.file('theirs, before') })
+  const fs = await openAt(dir, grid, root, { tempo: onlyAsked })
+  await rewrite(fs, 'f', 'ours')
+  await rewrite(fs, 'g', 'ours')
+  grid.set(root, 'f', grid.file('theirs, after'))
+  grid.unset(root, 'g')
+  await fs.flush(null)
+  const both = fs.status().conflicts
+  t.deepEqual(both.map(({ path, copy }) => [path, copy !== null]).sort(), [
+    ['/f', true],
+    ['/g', false],
+  ])
+  await fs.close()
+
+  const state = await State.open(join(dir, 'state'), root.uri())
+  const tree = new Tree(state, root)
+  const conflicts = new Conflicts(tree)
+  const { at } = both.find(({ copy }) => copy === null)!
+  t.deepEqual(conflicts.review(at + WEEK).ops, [])
+  t.deepEqual(conflicts.list(), both)
+  await tree.commit(conflicts.review(at + 100 * WEEK))
+  await state.close()
+
+  const again = await openAt(dir, grid, root)
+  t.deepEqual(
+    again.status().conflicts,
+    both.filter(({ copy }) => copy !== null),
+  )
   await again.close()
 })

@@ -1,7 +1,10 @@
-import test from 'ava'
+import test, { type ExecutionContext } from 'ava'
 import { litCap } from '../../src/tahoe/cap.ts'
+import type { Metadata } from '../../src/tahoe/grid.ts'
 import { capMark, edgeAttrs } from '../../src/vfs/tree/edge.ts'
+import { onlyAsked, opened } from '../support/places.ts'
 import { TinyGrid } from '../support/tiny-grid.ts'
+import { make } from './walk.ts'
 
 const grid = new TinyGrid()
 const cap = grid.file('content')
@@ -79,4 +82,57 @@ test('numbers that cannot be times or modes are as if they were not there', t =>
   t.is(edgeAttrs({ cap, metadata: ours({ mode: -1 }) }).mode, 0o7777)
   for (const tahoe of [null, 3, 'x', [], { linkmotime: 'x', linkcrtime: {} }])
     t.is(edgeAttrs({ cap, metadata: { tahoe } }).ctime, null)
+})
+
+/** What stands beside `f`, and beside `g` once it is called so, after each kind of publishing. */
+async function published(t: ExecutionContext, before: Metadata): Promise<Record<string, Metadata>> {
+  const grid = new TinyGrid()
+  const root = grid.directory({ f: [grid.file('content'), before] })
+  const fs = await opened(t, grid, root, { tempo: onlyAsked })
+  const { id } = await fs.lookup(fs.root, 'f')
+  const found: Record<string, Metadata> = {}
+  const publish = async (what: string, name: string) => {
+    await fs.flush(null)
+    const { cap, metadata } = grid.children(root).get(name)!
+    t.is((metadata['tahoe-nfs'] as Metadata)['of'], capMark(cap))
+    found[what] = metadata
+  }
+  await fs.setattr(id, { mode: 0o600, mtime: 1_500_000_000_000_000_007n })
+  await publish('mode', 'f')
+  await fs.write(id, 0, Buffer.from('other'), true)
+  await publish('content', 'f')
+  await fs.rename(fs.root, 'f', fs.root, 'g')
+  await publish('name', 'g')
+  await make(fs, fs.root, 'new', 'new')
+  await fs.rename(fs.root, 'new', fs.root, 'g')
+  await publish('replaced', 'g')
+  return found
+}
+
+test('what others left beside a name stays with the file, whatever of it is published', async t => {
+  const theirs = { note: { deep: [1, 'x', null] }, 'no-such': 0.5, flag: false }
+  const { replaced, ...kept } = await published(t, { ...theirs, ctime: 7, mtime: 3, ...linked })
+  for (const [what, { mtime, tahoe, 'tahoe-nfs': ours, ...rest }] of Object.entries(kept)) {
+    t.deepEqual(rest, { ...theirs, ctime: 7 }, what)
+    t.is(String(mtime), /^\d+/.exec((ours as { mtime: string }).mtime)![0], what)
+    t.notDeepEqual(tahoe, linked.tahoe, what) // the grid's own
+  }
+  t.is(kept['mode']!['mtime'], 1_500_000_000)
+  t.deepEqual(Object.keys(replaced!).sort(), ['mtime', 'tahoe', 'tahoe-nfs'])
+})
+
+test('of a key of ours uid and gid stay, and what is not known goes: `of` would vouch for it', async t => {
+  const { replaced, ...kept } = await published(t, ours({ uid: 7, gid: 8, type: 'fifo', later: 'x' }))
+  for (const [what, metadata] of Object.entries(kept)) {
+    const { uid, gid, ...others } = metadata['tahoe-nfs'] as Metadata
+    t.deepEqual([uid, gid], [7, 8], what)
+    t.deepEqual(Object.keys(others).sort(), ['mode', 'mtime', 'of', 'v'], what)
+  }
+  t.deepEqual(Object.keys(replaced!['tahoe-nfs'] as Metadata).sort(), ['mode', 'mtime', 'of', 'v'])
+})
+
+test('a key of ours of another version gives way to ours when its name is published', async t => {
+  const { mode } = await published(t, ours({ v: 2, extra: true }))
+  const { v, extra } = mode!['tahoe-nfs'] as Metadata
+  t.deepEqual([v, extra], [1, undefined])
 })

@@ -99,6 +99,37 @@ test('a directory that was moved or changed and then removed is no trouble for t
   await sameElsewhere(t, again, grid, root)
 })
 
+for (const how of ['was not sent', 'was sent in vain', 'arrived, and nobody heard']) {
+  test(`a new directory that was removed when the grid had it, and its name ${how}, is no trouble`, async t => {
+    const { grid, root, restart } = await world(t, grid => ({ other: grid.file('o') }))
+    let fs = await restart({ tempo: { ...onlyAsked, quietDurable: 5, togetherNew: 5 } })
+    const d = (await fs.mkdir(fs.root, 'd', {})).attr.id
+    await make(fs, d, 'f', 'x')
+    const inner = (await fs.mkdir(d, 'inner', {})).attr.id
+    await make(fs, inner, 'g', 'y')
+    const state = (path: string) => fs.status().pending.items.find(item => item.path === path)?.state
+    await settled(() => state('/d') === 'linking')
+    if (how !== 'was not sent') {
+      if (how === 'was sent in vain') grid.notNow.edit = Number.POSITIVE_INFINITY
+      else grid.lostAnswers.edit = Number.POSITIVE_INFINITY
+      fs.flush('/d').catch(() => {}) // it ends with this process
+      await settled(() => grid.asked.edit > 0)
+    }
+    await fs.remove(inner, 'g')
+    await fs.rmdir(d, 'inner')
+    await fs.remove(d, 'f')
+    await fs.rmdir(fs.root, 'd')
+    grid.notNow.edit = grid.lostAnswers.edit = 0
+    fs = await restart({ tempo: quick })
+    t.deepEqual(await namesIn(fs, fs.root), ['other'])
+    await settled(() => fs.status().pending.files === 0)
+    t.deepEqual(await namesIn(fs, fs.root), ['other'])
+    t.deepEqual([...grid.children(root).keys()], ['other'])
+    t.deepEqual(fs.status().conflicts, [])
+    t.is((await restart()).status().trouble, null)
+  })
+}
+
 test('a file that was written to after its last name went is no trouble for the next start', async t => {
   const { fs, restart } = await world(t, grid => ({ f: grid.file('f') }))
   const id = await idOf(fs, 'f')
@@ -120,32 +151,32 @@ test('a second name that is removed again leaves nothing that hides what the gri
   t.is(await text(again, 'a'), 'new from there')
 })
 
-test('every name of a file leads to its last content, however long one of them takes', async t => {
+/** A file of two names, of which the grid has the first; the second waits for `release`. */
+async function halfPublished(t: ExecutionContext) {
   const { grid, root, fs } = await world(t, grid => ({ a: grid.directory(), b: grid.directory() }))
-  const [a, b] = [await idOf(fs, 'a'), await idOf(fs, 'b')]
+  const [dirs, a] = [{ a: on(grid, root, 'a'), b: on(grid, root, 'b') }, await idOf(fs, 'a')]
   const f = await make(fs, a, 'f', 'one')
-  await fs.link(f, b, 'g')
-  const release = holdEditsOf(grid, on(grid, root, 'b'))
+  await fs.link(f, await idOf(fs, 'b'), 'g')
+  const release = holdEditsOf(grid, dirs.b)
   const first = fs.flush(null)
-  await settled(() => grid.children(on(grid, root, 'a')).size === 1)
+  await settled(() => grid.children(dirs.a).size === 1)
+  return { grid, root, fs, dirs, a, f, release, first }
+}
+
+test('every name of a file leads to its last content, however long one of them takes', async t => {
+  const { grid, root, fs, dirs, f, release, first } = await halfPublished(t)
   await fs.write(f, 0, Buffer.from('two'), true)
   const second = fs.flush(null)
-  await settled(() => written(grid, on(grid, root, 'a'), 'f') === 'two')
+  await settled(() => written(grid, dirs.a, 'f') === 'two')
   release()
   await Promise.all([first, second])
   await fs.flush(null)
-  t.is(written(grid, on(grid, root, 'b'), 'g'), 'two')
+  t.is(written(grid, dirs.b, 'g'), 'two')
   await sameElsewhere(t, fs, grid, root)
 })
 
 test('two names of one file stay one while only the first of them is published', async t => {
-  const { grid, root, fs } = await world(t, grid => ({ a: grid.directory(), b: grid.directory() }))
-  const [a, b] = [await idOf(fs, 'a'), await idOf(fs, 'b')]
-  const f = await make(fs, a, 'f', 'one')
-  await fs.link(f, b, 'g')
-  const release = holdEditsOf(grid, on(grid, root, 'b'))
-  const first = fs.flush(null)
-  await settled(() => grid.children(on(grid, root, 'a')).size === 1)
+  const { grid, root, fs, a, f, release, first } = await halfPublished(t)
   await make(fs, a, 'other', 'two')
   await fs.flush('/a/other') // lists the directory again
   t.is((await fs.lookup(a, 'f')).id, f)
@@ -195,6 +226,26 @@ test('a name that is made anew waits until what it led to hangs elsewhere', asyn
   t.is(written(grid, on(grid, root, 'a'), 'f'), 'old')
   release()
   await flushed
+  await sameElsewhere(t, fs, grid, root)
+})
+
+test('what moves while nobody knows whether it arrived is never without a name on the grid', async t => {
+  const { grid, root, fs } = await world(t, grid => ({ a: grid.directory(), b: grid.directory() }))
+  const [a, b] = [on(grid, root, 'a'), on(grid, root, 'b')]
+  await make(fs, await idOf(fs, 'a'), 'f', 'x')
+  grid.lostAnswers.edit = Number.POSITIVE_INFINITY
+  const first = fs.flush(null)
+  await settled(() => grid.children(a).has('f'))
+  const release = holdEditsOf(grid, b)
+  t.teardown(release)
+  await fs.rename(await idOf(fs, 'a'), 'f', await idOf(fs, 'b'), 'f')
+  grid.lostAnswers.edit = 0
+  const second = fs.flush(null)
+  await new Promise(resolve => setTimeout(resolve, 200))
+  t.true(grid.children(a).has('f'))
+  release()
+  await Promise.all([first, second])
+  t.deepEqual(grid.toTree(root), { a: {}, b: { f: Buffer.from('x') } })
   await sameElsewhere(t, fs, grid, root)
 })
 

@@ -1,5 +1,6 @@
 // What is published, when, and what it costs the grid.
 
+import { readdir, rename } from 'node:fs/promises'
 import test, { type ExecutionContext } from 'ava'
 import { FsError } from '../../src/errors.ts'
 import type { Cap } from '../../src/tahoe/cap.ts'
@@ -162,6 +163,10 @@ test('names beginning .nfs stay on this machine', async t => {
   t.is((await textOf(fs, id)).slice(0, 4), 'more')
   t.deepEqual((await namesIn(fs, fs.root)).sort(), ['.nfs0001', '.nfs0002'])
   await t.throwsAsync(fs.mkdir(fs.root, '.nfs3', {}), { code: 'EACCES' })
+  const dir = (await fs.mkdir(fs.root, 'd', {})).attr.id
+  await t.throwsAsync(fs.rename(fs.root, 'd', fs.root, '.nfs3'), { code: 'EACCES' })
+  t.is((await fs.lookup(fs.root, 'd')).id, dir)
+  await fs.rmdir(fs.root, 'd')
   await fs.remove(fs.root, '.nfs0001')
   await fs.rename(fs.root, '.nfs0002', fs.root, 'back')
   await fs.flush(null)
@@ -206,6 +211,55 @@ test.serial(
     t.deepEqual(sizes, [100, 200, 300])
   },
 )
+
+/** A new file that somebody has open, and goes on to write to. */
+async function makeOpen(fs: Tahoefs, dir: bigint, name: string): Promise<bigint> {
+  const id = await make(fs, dir, name)
+  fs.retain(id)
+  await fs.write(id, 0, noise(100, `${dir}/${name}`), false)
+  return id
+}
+
+/** And one that is complete. */
+const makeClosed = async (fs: Tahoefs, dir: bigint, name: string) => fs.release(await makeOpen(fs, dir, name))
+
+test('a closed file is published although another name of its directory stays open', async t => {
+  const { grid, root, fs } = await world(t, { ...onlyAsked, together: 50 })
+  const open = await makeOpen(fs, fs.root, 'open')
+  await makeClosed(fs, fs.root, 'closed')
+  await settled(() => paths(grid, root).length > 0)
+  t.deepEqual(paths(grid, root), ['/closed'])
+  t.deepEqual(
+    fs.status().pending.items.map(({ path, state }) => [path, state]),
+    [['/open', 'open']],
+  )
+  fs.release(open)
+  await settled(() => fs.status().pending.files === 0)
+  t.deepEqual(paths(grid, root).sort(), ['/closed', '/open'])
+})
+
+test('a closed file is published although another name of its new directory stays open', async t => {
+  const { grid, root, fs } = await world(t, { ...onlyAsked, together: 50, togetherNew: 50 })
+  const dir = (await fs.mkdir(fs.root, 'd', {})).attr.id
+  const open = await makeOpen(fs, dir, 'open')
+  await makeClosed(fs, dir, 'closed')
+  await settled(() => paths(grid, root).length > 0)
+  t.deepEqual(paths(grid, root), ['/d', '/d/closed'])
+  fs.release(open)
+  await settled(() => fs.status().pending.files === 0)
+  t.deepEqual(paths(grid, root).sort(), ['/d', '/d/closed', '/d/open'])
+})
+
+test('names that are ready wait for those that are about to be, and go with them', async t => {
+  const { grid, root, fs } = await world(t, { ...onlyAsked, linger: 5 })
+  const open = await makeOpen(fs, fs.root, 'open')
+  await makeClosed(fs, fs.root, 'closed')
+  await settled(() => grid.asked.upload === 1)
+  fs.release(open)
+  await settled(() => fs.status().pending.files === 0)
+  t.is(paths(grid, root).length, 2)
+  t.is(grid.asked.writes, 1)
+})
 
 test('publishing changes no attribute that was seen', async t => {
   const { grid, root, fs } = await world(t)
@@ -377,20 +431,29 @@ test('what this disk cannot keep is an error that stays, and the write verifier 
 })
 
 test('a staging file that is missing is said, and what is left can be read', async t => {
-  const { readdir, rm } = await import('node:fs/promises')
   const grid = new TinyGrid()
   const root = grid.directory({ old: grid.file('old') })
   const dir = await folder(t)
   const fs = await openAt(dir, grid, root, { tempo: onlyAsked })
   await make(fs, fs.root, 'f', noise(1000, 'f'))
   await fs.close()
-  for (const name of await readdir(`${dir}/state/staging`)) await rm(`${dir}/state/staging/${name}`)
+  const staging = `${dir}/state/staging`
+  const names = await readdir(staging)
+  t.true(names.length > 0)
+  for (const name of names) await rename(`${staging}/${name}`, `${dir}/${name}`)
+  const without = await openAt(dir, grid, root, { tempo: quick })
+  t.regex(without.status().trouble!, /missing/)
+  t.is(await textOf(without, (await without.lookup(without.root, 'old')).id), 'old')
+  await t.throwsAsync(without.mkdir(without.root, 'd', {}), { code: 'EIO' })
+  await without.close()
+  t.deepEqual(paths(grid, root), ['/old'])
+
+  for (const name of names) await rename(`${dir}/${name}`, `${staging}/${name}`)
   const again = await openAt(dir, grid, root, { tempo: quick })
   t.teardown(() => again.close())
-  t.regex(again.status().trouble!, /missing/)
-  t.is(await textOf(again, (await again.lookup(again.root, 'old')).id), 'old')
-  await t.throwsAsync(again.mkdir(again.root, 'd', {}), { code: 'EIO' })
-  t.deepEqual(paths(grid, root), ['/old'])
+  t.is(again.status().trouble, null)
+  await settled(() => again.status().pending.files === 0)
+  t.true(grid.bytes(grid.children(root).get('f')!.cap).equals(noise(1000, 'f')))
 })
 
 test('a mutable file is shown and read, and refuses to be written; its name may go', async t => {

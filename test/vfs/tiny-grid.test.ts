@@ -2,24 +2,12 @@
 
 import { createHash } from 'node:crypto'
 import test from 'ava'
-import { type Cap, litCap } from '../../src/tahoe/cap.ts'
-import type { Child, Edit, Metadata, Outcome } from '../../src/tahoe/grid.ts'
+import type { Cap } from '../../src/tahoe/cap.ts'
+import type { Child, Edit, Outcome } from '../../src/tahoe/grid.ts'
+import { child, lit, set, unlink } from '../support/edits.ts'
 import { bytesOf, sourceOf } from '../support/tahoe-bytes.ts'
 import { TinyGrid } from '../support/tiny-grid.ts'
 
-const lit = (text: string): Cap => litCap(Buffer.from(text))
-const set = (name: string, cap: Cap, expect: Cap | null = null, metadata: Metadata = {}): Edit => ({
-  op: 'set',
-  name,
-  child: { cap, metadata },
-  expect,
-})
-const unlink = (name: string, expect: Cap, after?: string): Edit => ({
-  op: 'unlink',
-  name,
-  expect,
-  ...(after === undefined ? {} : { after }),
-})
 /** Outcomes to be compared: caps keep their text where deepEqual does not see it. */
 const told = (outcomes: readonly Outcome[]) =>
   outcomes.map(one => (one.done ? 'done' : `found ${one.found?.uri() ?? 'nothing'}`))
@@ -31,14 +19,14 @@ const long = Buffer.from('a content too long to be its own cap, which ends at fi
 
 test('an edit sets before it unlinks, and its outcomes are in the order of the edits', async t => {
   const grid = new TinyGrid()
-  const [one, two, x] = [lit('1'), lit('2'), lit('x')]
+  const [one, two, x] = [lit('1'), lit('2'), child('x')]
   const dir = grid.directory({ old: one, gone: two, mine: one })
   const { outcomes, listing } = await grid.edit(dir, [
     unlink('gone', two),
     set('cafe\u0301', x),
     set('old', x, lit('1')),
     set('mine', x), // expected nothing
-    unlink('old2', x),
+    unlink('old2', x.cap),
     set('other', x, two), // expected something
   ])
   t.deepEqual(told(outcomes), [done, done, done, refused(one), done, refused(null)])
@@ -52,11 +40,11 @@ test('an edit sets before it unlinks, and its outcomes are in the order of the e
 test('what is done already is done, and costs no write; other metadata is a change', async t => {
   const grid = new TinyGrid()
   const dir = grid.directory()
-  const edits = [set('a', lit('1'), null, { mine: 1 }), unlink('nothing', lit('x'))]
+  const edits = [set('a', child('1', { mine: 1 })), unlink('nothing', lit('x'))]
   t.deepEqual(told((await grid.edit(dir, edits)).outcomes), [done, done])
   t.deepEqual(told((await grid.edit(dir, edits)).outcomes), [done, done])
   t.is(grid.asked.writes, 1)
-  const other = set('a', lit('1'), null, { mine: 2 })
+  const other = set('a', child('1', { mine: 2 }))
   t.deepEqual(told((await grid.edit(dir, [other])).outcomes), [refused(lit('1'))])
   t.deepEqual(told((await grid.edit(dir, [{ ...other, expect: lit('1') } as Edit])).outcomes), [done])
   t.is(grid.asked.writes, 2)
@@ -69,13 +57,13 @@ test('an unlink after a set is refused when the set is; after none of them it is
   const { outcomes } = await grid.edit(dir, [
     unlink('a', one, 'taken'),
     unlink('b', two, 'new'),
-    set('taken', one),
-    set('new', two),
+    set('taken', child('1')),
+    set('new', child('2')),
   ])
   t.deepEqual(told(outcomes), [refused(one), done, refused(two), done])
   t.deepEqual([...grid.children(dir).keys()], ['a', 'taken', 'new'])
   await t.throwsAsync(grid.edit(dir, [unlink('a', one, 'b')]), { code: 'EINVAL' })
-  await t.throwsAsync(grid.edit(dir, [set('c', one), set('c', two)]), { code: 'EINVAL' })
+  await t.throwsAsync(grid.edit(dir, [set('c', child('1')), set('c', child('2'))]), { code: 'EINVAL' })
 })
 
 test('only a directory is edited, and only by a cap that can write', async t => {
@@ -98,10 +86,10 @@ test('the times of a link are the grid’s: first made stays, last changed moves
     t.deepEqual(rest, { mine: true })
     return tahoe as { linkcrtime: number; linkmotime: number }
   }
-  const first = await times(set('a', lit('1'), null, theirs))
+  const first = await times(set('a', child('1', theirs)))
   t.true(first.linkcrtime > 1)
   t.is(first.linkmotime, first.linkcrtime)
-  const second = await times(set('a', lit('2'), lit('1'), theirs))
+  const second = await times(set('a', child('2', theirs), lit('1')))
   t.is(second.linkcrtime, first.linkcrtime)
   t.true(second.linkmotime > first.linkmotime)
 })
@@ -109,7 +97,10 @@ test('the times of a link are the grid’s: first made stays, last changed moves
 test('no-write keeps only the half of a child that reads, and that is what was asked for', async t => {
   const grid = new TinyGrid()
   const [dir, sub] = [grid.directory(), grid.directory()]
-  t.deepEqual(told((await grid.edit(dir, [set('s', sub, null, { 'no-write': true })])).outcomes), [done])
+  t.deepEqual(
+    told((await grid.edit(dir, [set('s', { cap: sub, metadata: { 'no-write': true } })])).outcomes),
+    [done],
+  )
   t.is(grid.children(dir).get('s')!.cap.authority, 'read')
 })
 
@@ -171,7 +162,7 @@ test('a source that is not what it says is EIO; a full grid is ENOSPC', async t 
 test('a lost answer is EAGAIN after the deed; "not now" is EAGAIN before it', async t => {
   const grid = new TinyGrid()
   const dir = grid.directory()
-  const edits = [set('a', lit('1'))]
+  const edits = [set('a', child('1'))]
   grid.notNow.edit = 1
   await t.throwsAsync(grid.edit(dir, edits), { code: 'EAGAIN' })
   t.is(grid.children(dir).size, 0)
@@ -193,13 +184,13 @@ test('a question can be held, given up, and preceded by another’s change', asy
   const dir = grid.directory()
   const stop = new AbortController()
   const letGo = grid.hold('edit')
-  const held = grid.edit(dir, [set('a', lit('1'))], { signal: stop.signal })
+  const held = grid.edit(dir, [set('a', child('1'))], { signal: stop.signal })
   stop.abort()
   await t.throwsAsync(held, { code: 'EAGAIN' })
   letGo()
   t.is(grid.children(dir).size, 0)
   grid.before.edit = () => grid.set(dir, 'a', lit('theirs'))
-  const { outcomes } = await grid.edit(dir, [set('a', lit('1'))])
+  const { outcomes } = await grid.edit(dir, [set('a', child('1'))])
   t.deepEqual(told(outcomes), [refused(lit('theirs'))])
   const gone = new AbortController()
   const going = grid.upload(sourceOf(long, 10), {

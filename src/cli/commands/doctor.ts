@@ -4,10 +4,11 @@ import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { FsError } from '../../errors.ts'
-import { gateway } from '../../tahoe/gateway/gateway.ts'
+import { silent } from '../../log.ts'
+import { gridName, gridOf, openGrid } from '../grid.ts'
 import { whyNoMount } from '../mountpoint.ts'
 import { running } from '../places.ts'
-import { defaultNode, gatewayUrl } from '../settings.ts'
+import { defaultNode } from '../settings.ts'
 import { FAILED, Wrong } from '../wrong.ts'
 
 type Finding = { readonly what: string; readonly ok: boolean; readonly detail: string }
@@ -17,7 +18,7 @@ export const doctor = (program: Command): Command =>
   program
     .command('doctor')
     .option('--node-directory <DIR>', 'where node.url is', defaultNode())
-    .option('--grid <GRID>', 'gateway:URL, to ask that node instead')
+    .option('--grid <GRID>', 'another grid than the usual one, as for mount')
     .description('what this machine can do, and what is missing')
     .action(async (options: DoctorOptions) => {
       const findings = [node(), await mounting(), await grid(options), await servers()]
@@ -34,22 +35,33 @@ async function mounting(): Promise<Finding> {
 }
 
 async function grid(options: DoctorOptions): Promise<Finding> {
-  const what = 'a Tahoe-LAFS node'
+  const what = 'a grid'
   try {
-    const url = await gatewayUrl(options)
-    const asked = gateway(url)
+    const choice = await gridOf(options)
+    const name = gridName(choice)
+    if (choice.kind === 'local') return { what, ok: true, detail: await folders(choice.dirs, name) }
+    const asked = await openGrid(choice, silent)
     const health = await asked.health({ signal: AbortSignal.timeout(10_000) }).finally(() => asked.close())
-    if (!health.reachable) return { what, ok: false, detail: `${url}: ${health.detail}` }
+    if (!health.reachable) return { what, ok: false, detail: `${name}: ${health.detail}` }
     const aliases = await access(join(options.nodeDirectory, 'private', 'aliases')).then(
       () => 'its directory has aliases',
       () => `${options.nodeDirectory} has no aliases, so give --root-file`,
     )
-    return { what, ok: true, detail: `${url}: ${health.detail}; ${aliases}` }
+    return { what, ok: true, detail: `${name}: ${health.detail}; ${aliases}` }
   } catch (err) {
     if (err instanceof Wrong) return { what, ok: false, detail: err.message }
     if (err instanceof FsError) return { what, ok: false, detail: err.message.replace(/^\w+: /, '') }
     throw err
   }
+}
+
+/** They are not opened: a server may have them open. */
+async function folders(dirs: readonly string[], name: string): Promise<string> {
+  const isThere = await access(join(dirs[0]!, 'private', 'aliases')).then(
+    () => true,
+    () => false,
+  )
+  return isThere ? `shares in ${name}` : `shares will be in ${name}, which is made at the first start`
 }
 
 async function servers(): Promise<Finding> {

@@ -41,7 +41,7 @@ export function described(s: Status, mounted: boolean, now = Date.now()): string
   const where = mountpoint === null ? 'no mount point' : mounted ? mountpoint : `${mountpoint} (not mounted)`
   return [
     `${where}: ${s.readOnly ? 'read-only' : 'read-write'}, NFS on ${s.address}, process ${s.pid}`,
-    `  grid     ${grid.kind} ${grid.url}, ${reach}`,
+    `  grid     ${grid.kind} ${grid.name}, ${reach}`,
     `  cache    ${inWords(cache.bytes)} of ${inWords(cache.limit)}`,
     `  waiting  ${pending.oldest === null ? 'nothing' : `${amount(pending)}, the oldest ${lasting(pending.oldest)}`}`,
     ...itemLines(pending, now).map(item => `           ${item}`),

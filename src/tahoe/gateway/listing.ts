@@ -5,8 +5,8 @@
 // behind writes in the node, but its children could not write. Who only wants to look
 // passes `dir.readonly()`.
 
-import { FsError } from '../../errors.ts'
 import { type Cap, carryCap, parseCap, unknownCap } from '../cap.ts'
+import { mustBeDirectory, mustBeLinkable } from '../edits.ts'
 import { parseExact } from '../format/json.ts'
 import type { Child, Listing, Metadata, Waiting } from '../grid.ts'
 import type { Node } from './node.ts'
@@ -24,11 +24,6 @@ export async function list(node: Node, dir: Cap, { signal }: Waiting = {}): Prom
   const path = capPath(dir, 't=json')
   const body = await node.want({ method: 'GET', path, what, limit: LISTING_MAX, signal })
   return readListing(body.toString(), dir, what)
-}
-
-export function mustBeDirectory(dir: Cap, what: string): void {
-  if (dir.type !== 'directory') throw new FsError('ENOTDIR', what)
-  if (dir.authority === 'verify') throw new FsError('EACCES', `${what}: a verify cap cannot read`)
 }
 
 export function readListing(text: string, dir: Cap, what: string): Listing {
@@ -61,9 +56,8 @@ function childCap(type: string, rw: string | null, ro: string | null): Cap {
 
 /** The child as the node takes it in set_children and mkdir-with-children. */
 export function writeChild({ cap, metadata }: Child, what: string): [string, Json] {
+  mustBeLinkable({ cap, metadata }, what)
   const [rw, ro] = [cap.uri(), cap.readonly().uri()]
-  // An unknown needs what stood in its read-only slot: the node does not trust what it cannot read.
-  if (ro === '' || cap.authority === 'verify') throw new FsError('EINVAL', `${what}: ${cap} cannot be linked`)
   const type = { file: 'filenode', directory: 'dirnode', unknown: 'unknown' }[cap.type]
   return [type, cap.authority === 'write' ? { rw_uri: rw, ro_uri: ro, metadata } : { ro_uri: ro, metadata }]
 }

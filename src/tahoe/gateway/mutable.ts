@@ -7,11 +7,12 @@ import { createHash } from 'node:crypto'
 import { FsError } from '../../errors.ts'
 import type { Cap } from '../cap.ts'
 import type { Range, Source, Version, Waiting } from '../grid.ts'
+import { digestOf } from '../source.ts'
 import { isObject, parseJson } from './listing.ts'
 import type { Node } from './node.ts'
 import { content } from './read.ts'
 import { garbage, refusal } from './trouble.ts'
-import { digestOf, sendWhole } from './upload.ts'
+import { sendWhole } from './upload.ts'
 import { capPath } from './url.ts'
 
 const RANGE_MAX = 1 << 20

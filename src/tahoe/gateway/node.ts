@@ -3,8 +3,8 @@
 
 import { type Dispatcher, Pool } from 'undici'
 import { FsError } from '../../errors.ts'
+import { Turns } from '../turns.ts'
 import { broken, garbage, refusal } from './trouble.ts'
-import { Turns } from './turns.ts'
 import { nodeOrigin } from './url.ts'
 
 export type NodeOptions = {

@@ -5,20 +5,16 @@
 import { createHash } from 'node:crypto'
 import { FsError } from '../../errors.ts'
 import { type Cap, LIT_MAX, litCap } from '../cap.ts'
+import { Flights, type Hears } from '../flights.ts'
 import type { Source, Waiting } from '../grid.ts'
+import { digestOf, exactly } from '../source.ts'
 import { readCap } from './listing.ts'
 import type { Node } from './node.ts'
 import { garbage, refusal } from './trouble.ts'
-import { gaveUp, patiently } from './turns.ts'
-
-type Hears = (bytes: number) => void
-
-/** One upload under way, and who waits for it. */
-type Flight = { readonly cap: Promise<Cap>; readonly stop: AbortController; readonly hears: Set<Hears> }
 
 export class Uploads {
   readonly #node: Node
-  readonly #flights = new Map<string, Flight>()
+  readonly #flights = new Flights()
 
   constructor(node: Node) {
     this.#node = node
@@ -32,36 +28,9 @@ export class Uploads {
       return litCap(Buffer.concat(chunks))
     }
     const digest = source.digest ?? (await digestOf(source, what, signal))
-    const flight = this.#join(digest, source, what)
-    const hear: Hears = bytes => onProgress?.(bytes)
-    flight.hears.add(hear)
-    try {
-      return await patiently(flight.cap, what, signal)
-    } finally {
-      flight.hears.delete(hear)
-      // Nobody waits any more: those who come later start anew.
-      if (flight.hears.size === 0) {
-        if (this.#flights.get(digest) === flight) this.#flights.delete(digest)
-        flight.stop.abort()
-      }
-    }
-  }
-
-  #join(digest: string, source: Source, what: string): Flight {
-    const known = this.#flights.get(digest)
-    if (known !== undefined) return known
-    const stop = new AbortController()
-    const hears = new Set<Hears>()
-    const cap = this.#put(source, digest, what, stop.signal, bytes => {
-      for (const hear of hears) hear(bytes)
-    })
-    const flight = { cap, stop, hears }
-    this.#flights.set(digest, flight)
-    const landed = () => {
-      if (this.#flights.get(digest) === flight) this.#flights.delete(digest)
-    }
-    cap.then(landed, landed)
-    return flight
+    return await this.#flights.join(digest, { what, signal, onProgress }, (stop, sent) =>
+      this.#put(source, digest, what, stop, sent),
+    )
   }
 
   async #put(source: Source, digest: string, what: string, signal: AbortSignal, sent: Hears): Promise<Cap> {
@@ -104,22 +73,4 @@ export async function sendWhole(
   } catch (err) {
     throw trouble.cause ?? err // what failed was not the connection
   }
-}
-
-export async function digestOf(source: Source, what: string, signal?: AbortSignal): Promise<string> {
-  const hash = createHash('sha256')
-  for await (const chunk of exactly(source, what, signal)) hash.update(chunk)
-  return hash.digest('hex')
-}
-
-/** The bytes of a source, as many as it said. */
-async function* exactly(source: Source, what: string, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
-  let left = source.size
-  for await (const chunk of source.open()) {
-    gaveUp(what, signal)
-    left -= chunk.length
-    if (left < 0) break
-    if (chunk.length > 0) yield chunk
-  }
-  if (left !== 0) throw new FsError('EIO', `${what}: the source is not as long as it said`)
 }

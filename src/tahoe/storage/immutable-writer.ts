@@ -5,20 +5,24 @@
 // directory is new, its own name is made durable beside the first.
 
 import { FsError } from '../../errors.ts'
-import { isThere, refused, type ShareDisk, type ShareFile } from './disk.ts'
+import { refused, type ShareDisk, type ShareFile } from './disk.ts'
 import type { Folder } from './folder.ts'
 import { IMMUTABLE_HEADER, immutableSize } from './immutable-container.ts'
 import type { Berth, Incoming } from './incoming.ts'
-import { shareName } from './open-shares.ts'
+import { type OpenShares, shareName } from './open-shares.ts'
 import { Ranges } from './ranges.ts'
 import type { Room } from './room.ts'
 import type { ShareWriter, StorageIndex } from './server.ts'
+
+/** Bytes after which what was written is synced while more comes: neither the close nor anybody else's write then waits for all of it. */
+const SYNC_EVERY = 32 << 20
 
 export type WriterWorld = {
   readonly folder: Folder
   readonly disk: ShareDisk
   readonly room: Room
   readonly incoming: Incoming
+  readonly shares: OpenShares
 }
 
 export class ImmutableWriter implements ShareWriter {
@@ -33,6 +37,9 @@ export class ImmutableWriter implements ShareWriter {
   #opened: Promise<{ berth: Berth; file: ShareFile }> | null = null
   /** Of what `room` promised, bytes that are not on the disk. */
   #promised: number
+  /** Bytes since the last sync was begun, and that sync. What failed there must not be forgotten: the next would not say it again. */
+  #unsynced = 0
+  #syncing: Promise<void> = Promise.resolve()
   #closing: Promise<void> | null = null
   #ended: Promise<void> | null = null
 
@@ -67,6 +74,8 @@ export class ImmutableWriter implements ShareWriter {
       const last = end === this.#size
       const whole = [...(first ? [this.#head] : []), ...parts, ...(last ? [this.#lease] : [])]
       await file.write(whole, first ? 0 : IMMUTABLE_HEADER + offset)
+      this.#unsynced += length
+      if (this.#unsynced >= SYNC_EVERY) await this.#syncMeanwhile(file)
     } catch (err) {
       await this.abort()
       throw refused(what, err)
@@ -74,6 +83,14 @@ export class ImmutableWriter implements ShareWriter {
     const before = this.#there.bytes
     this.#there.add(offset, end)
     this.#took(this.#there.bytes - before)
+  }
+
+  /** Begins a sync once the one before has ended. */
+  async #syncMeanwhile(file: ShareFile): Promise<void> {
+    this.#unsynced = 0
+    await this.#syncing
+    this.#syncing = file.sync()
+    this.#syncing.catch(() => {}) // whoever comes next hears of it
   }
 
   close(): Promise<void> {
@@ -97,14 +114,27 @@ export class ImmutableWriter implements ShareWriter {
       const { berth, file } = await this.#open()
       if (this.#size === 0) await file.write([this.#head, this.#lease], 0)
       const slot = folder.slot(this.#index)
+      await this.#syncing
       await Promise.all([file.sync(), folder.make(slot)])
       // Whoever came first has the same bytes. Its name may not be durable yet.
-      if (await isThere(disk, folder.share(this.#index, this.#share))) await disk.syncDir(slot)
+      if (await this.#isThere()) await disk.syncDir(slot)
       else await incoming.land(berth)
     } catch (err) {
       throw refused(what, err)
     } finally {
       await this.#end()
+    }
+  }
+
+  /** Whether the share is there, in a container that is whole as far as that can be seen. */
+  async #isThere(): Promise<boolean> {
+    try {
+      const { release } = await this.#world.shares.hold(this.#index, this.#share)
+      release()
+      return true
+    } catch (err) {
+      if (err instanceof FsError && ['ENOENT', 'EIO'].includes(err.code)) return false
+      throw err
     }
   }
 
@@ -131,6 +161,7 @@ export class ImmutableWriter implements ShareWriter {
   async #cleared(): Promise<void> {
     const opened = await this.#opened?.catch(() => null)
     if (opened) {
+      await this.#syncing.catch(() => {})
       await opened.file.close().catch(() => {}) // it was synced, or is removed now
       await this.#world.incoming.leave(opened.berth)
     }

@@ -47,18 +47,25 @@ export class Incoming {
   /** Puts the file, which is durable, in the place of the share; there it is durable when this returns. */
   async land({ index, share, path }: Berth): Promise<void> {
     const slot = this.#folder.slot(index)
-    const place = this.#folder.share(index, share)
     await this.#folder.make(slot)
-    try {
-      await this.#disk.rename(path, place)
-    } catch (err) {
-      if (errno(err) !== 'ENOENT') throw err
-      this.#folder.forget(slot) // somebody removed the last share there
-      await this.#folder.make(slot)
-      await this.#disk.rename(path, place)
-    }
+    await this.#rename(path, slot, this.#folder.share(index, share))
     this.#shares.forget(index, share)
-    await this.#disk.syncDir(slot)
+    // Whoever made the directory anew meanwhile may still be about to make its name durable.
+    await Promise.all([this.#disk.syncDir(slot), this.#folder.make(slot)])
+  }
+
+  /** Where somebody else removed the last share of the slot meanwhile, its directory is made once more. */
+  async #rename(path: string, slot: string, place: string): Promise<void> {
+    for (let tries = 5; ; tries--) {
+      try {
+        await this.#disk.rename(path, place)
+        return
+      } catch (err) {
+        if (errno(err) !== 'ENOENT' || tries === 0) throw err
+        this.#folder.forget(slot)
+        await this.#folder.make(slot)
+      }
+    }
   }
 
   /** Gives the name back; a file that is still there is removed. */

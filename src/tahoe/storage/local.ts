@@ -5,15 +5,16 @@
 
 import { basename, join, resolve } from 'node:path'
 import { FsError } from '../../errors.ts'
-import { gaveUp } from '../gateway/turns.ts'
-import { errno, disk as nodeDisk, refused, type ShareDisk } from './disk.ts'
-import { checkIndex, checkShare, Folder, isIndex } from './folder.ts'
+import { gaveUp } from '../turns.ts'
+import { writeAdvisory } from './advisories.ts'
+import { disk as nodeDisk, refused, type ShareDisk } from './disk.ts'
+import { checkIndex, checkShare, Folder } from './folder.ts'
 import { immutableSize, packImmutableHeader, packImmutableLeases } from './immutable-container.ts'
 import { ImmutableWriter } from './immutable-writer.ts'
 import { Incoming } from './incoming.ts'
 import { checkSecrets, leaseEnd, makeLease } from './lease.ts'
 import { MUTABLE_MAX } from './mutable-container.ts'
-import { MutableSlots } from './mutable-slots.ts'
+import { MutableSlots, type SlotWorld } from './mutable-slots.ts'
 import { OpenShares, readData, shareName } from './open-shares.ts'
 import { Prepared } from './prepared.ts'
 import { IMMUTABLE_OWNER, renew } from './renewal.ts'
@@ -36,6 +37,7 @@ import type {
   WriteSecrets,
 } from './server.ts'
 import { SlotLocks } from './slot-locks.ts'
+import { type SlotFound, walk } from './walk.ts'
 
 export type LocalServerOptions = {
   /** The folder that has `storage/shares`, or will have. */
@@ -50,44 +52,17 @@ export type LocalServerOptions = {
   readonly now?: () => number
 }
 
-/** A share as it lies on the disk; `bytes` are the file's, `modified` is in milliseconds since 1970. */
-export type ShareFound = {
-  readonly kind: ShareKind | 'damaged'
-  readonly bytes: number
-  readonly modified: number
-}
-
-export type SlotFound = { readonly index: StorageIndex; readonly shares: ReadonlyMap<number, ShareFound> }
-
-/** Reports of damage that are kept. */
-const ADVISORIES_MAX = 1000
-
-/** Characters of the reason in one of them. */
-const REASON_MAX = 4096
-
-type World = {
-  readonly id: Buffer
-  readonly folder: Folder
-  readonly disk: ShareDisk
-  readonly room: Room
-  readonly shares: OpenShares
-  readonly incoming: Incoming
-  readonly prepared: Prepared
-  readonly locks: SlotLocks
-  now(): number
-}
-
 export class LocalServer implements PreparingServer {
   readonly id: Buffer
   readonly name: string
-  readonly #world: World
+  readonly #world: SlotWorld
   readonly #slots: MutableSlots
   readonly #unlock: () => void
   readonly #writers = new Set<ShareWriter>()
   readonly #running = new Set<Promise<unknown>>()
   #closed: Promise<void> | null = null
 
-  private constructor(world: World, name: string, left: readonly StorageIndex[], unlock: () => void) {
+  private constructor(world: SlotWorld, name: string, left: readonly StorageIndex[], unlock: () => void) {
     this.id = world.id
     this.name = name
     this.#world = world
@@ -160,7 +135,10 @@ export class LocalServer implements PreparingServer {
     })
   }
 
-  /** Of several at once each gets its own writer; the first to close wins, the others find it there. */
+  /**
+   * Of several at once each gets its own writer; the first to close wins, the others find it there.
+   * A damaged container does not count as had: what is stored instead replaces it.
+   */
   async allocate(
     index: StorageIndex,
     shares: readonly number[],
@@ -175,8 +153,8 @@ export class LocalServer implements PreparingServer {
     checkSecrets(what, leases.renew, leases.cancel)
     return await this.#run(what, wait, async () => {
       const there = new Set(await this.#world.folder.list(index))
-      const have = new Set(shares.filter(share => there.has(share)))
-      if (have.size > 0) await this.#renew(index, have, leases, wait?.signal)
+      const asked = shares.filter(share => there.has(share))
+      const { renewed: have } = await this.#renew(index, asked, leases, wait?.signal)
       const writers = new Map<number, ShareWriter>()
       for (const share of new Set(shares).difference(have)) {
         if (!(await this.#world.room.promise(immutableSize(size, 1)))) break
@@ -239,12 +217,12 @@ export class LocalServer implements PreparingServer {
     checkSecrets(`lease of ${index}`, leases.renew, leases.cancel)
     return await this.#run(`lease of ${index}`, wait, async () => {
       const shares = await this.#world.folder.list(index)
-      await this.#renew(index, shares, leases, wait?.signal)
+      const { damaged } = await this.#renew(index, shares, leases, wait?.signal)
+      if (damaged) throw new FsError('EIO', `lease of ${index}: a share is damaged`)
       return shares.length > 0
     })
   }
 
-  /** Writes a report as a node does. Beyond a thousand of them, none: whoever reads them has enough. */
   async adviseCorrupt(
     kind: ShareKind,
     index: StorageIndex,
@@ -255,35 +233,15 @@ export class LocalServer implements PreparingServer {
     checkIndex(index)
     checkShare(share)
     await this.#run(`report ${shareName(index, share)}`, wait, async () => {
-      const { folder, disk, now } = this.#world
-      if (!(await folder.list(index)).includes(share)) throw new FsError('ENOENT', shareName(index, share))
-      await folder.make(folder.advisories)
-      if ((await folder.names(folder.advisories)).length >= ADVISORIES_MAX) return
-      const time = new Date(now())
-        .toISOString()
-        .replace(/\.\d+Z$/, 'Z')
-        .replaceAll(':', '')
-      const path = join(folder.advisories, `${time}--${index}-${share}`)
-      const text = `report: Share Corruption\ntype: ${kind}\nstorage_index: ${index}\nshare_number: ${share}\n\n${reason.slice(0, REASON_MAX)}\n\n`
-      try {
-        const file = await disk.open(path, 'new')
-        await file.write([Buffer.from(text)], 0).finally(() => file.close())
-      } catch (err) {
-        if (errno(err) !== 'EEXIST') throw err // said within this second already
-      }
+      if (!(await this.#world.folder.list(index)).includes(share))
+        throw new FsError('ENOENT', shareName(index, share))
+      await writeAdvisory(this.#world, kind, index, share, reason)
     })
   }
 
   /** Every slot with all its shares; what comes or goes meanwhile may be in it or not. */
-  async *slots(): AsyncGenerator<SlotFound> {
-    const { folder } = this.#world
-    const prefixes = await this.#run('list all shares', undefined, () => folder.names(folder.shares))
-    for (const prefix of prefixes.filter(name => /^[a-z2-7]{2}$/.test(name)).sort())
-      for (const index of (await folder.names(join(folder.shares, prefix))).filter(isIndex).sort()) {
-        if (!index.startsWith(prefix)) continue
-        const shares = await this.#run(`list ${index}`, undefined, () => this.#look(index))
-        if (shares.size > 0) yield { index, shares }
-      }
+  slots(): AsyncGenerator<SlotFound> {
+    return walk(this.#world.folder, this.#world.disk)
   }
 
   /** Whether there was such a share; it is gone for good when this returns. */
@@ -340,47 +298,33 @@ export class LocalServer implements PreparingServer {
     return writer
   }
 
+  /** Renews the leases of shares, or adds them; gives those where it did, and whether another is damaged. */
   async #renew(
     index: StorageIndex,
-    shares: Iterable<number>,
+    shares: readonly number[],
     leases: LeaseSecrets,
     signal: AbortSignal | undefined,
-  ): Promise<void> {
+  ): Promise<{ renewed: ReadonlySet<number>; damaged: boolean }> {
+    const renewed = new Set<number>()
+    let damaged = false
+    if (shares.length === 0) return { renewed, damaged }
     const unlock = await this.#world.locks.take(index, signal)
     try {
       const { folder, disk, shares: open, now } = this.#world
       const world = { folder, disk, shares: open, replaceLeases: this.#slots.replaceLeases.bind(this.#slots) }
-      let failure: unknown = null
       for (const share of shares) {
         try {
           await renew(world, index, share, leases, leaseEnd(now()))
+          renewed.add(share)
         } catch (err) {
-          failure ??= err
+          if (!(err instanceof FsError) || !['EIO', 'ENOENT'].includes(err.code)) throw err
+          damaged ||= err.code === 'EIO' // else it went meanwhile
         }
       }
-      if (failure) throw failure
+      return { renewed, damaged }
     } finally {
       unlock()
     }
-  }
-
-  async #look(index: StorageIndex): Promise<ReadonlyMap<number, ShareFound>> {
-    const { folder, disk, shares } = this.#world
-    const found = new Map<number, ShareFound>()
-    for (const share of await folder.list(index)) {
-      try {
-        const { size: bytes, modified } = await disk.stat(folder.share(index, share))
-        const held = await shares.hold(index, share).catch((err: unknown) => {
-          if (err instanceof FsError && err.code === 'EIO') return null
-          throw err
-        })
-        found.set(share, { kind: held?.container.kind ?? 'damaged', bytes, modified })
-        held?.release()
-      } catch (err) {
-        if (refused('', err).code !== 'ENOENT') throw err // it went meanwhile
-      }
-    }
-    return found
   }
 }
 

@@ -39,8 +39,8 @@ export type SlotWorld = {
   now(): number
 }
 
-/** A share that does not grow beyond this may take of the room that is kept back. */
-const SMALL = 1 << 20
+/** Changes of so many bytes may take of the room that is kept back: what frees room begins with one in a directory. */
+const SMALL = 16 << 20
 
 type Found = ReadonlyMap<number, Held & { readonly container: MutableContainer }>
 
@@ -96,7 +96,7 @@ export class MutableSlots {
     const { prepared } = this.#world
     const found: LeftWrite[] = []
     for (const index of this.#left) {
-      const write = this.#choice(index, true, () => {})
+      const write = this.#choice(index, true, null)
       for (const share of await prepared.list(index))
         found.push({ index, share, read: (start, end) => prepared.read(index, share, start, end), write })
     }
@@ -279,8 +279,7 @@ export class MutableSlots {
     const { room } = this.#world
     const made = [...replacements.values()].filter(each => each !== null)
     const bytes = made.reduce((sum, each) => sum + each.size, 0)
-    const small = made.every(({ size, old }) => size <= Math.max(SMALL, old?.container.size ?? 0))
-    if (bytes > 0 && !(await room.promise(bytes, small)))
+    if (bytes > 0 && !(await room.promise(bytes, bytes <= SMALL)))
       throw new FsError('ENOSPC', `there is no room for ${bytes} bytes of mutable shares`)
     let done = false
     try {
@@ -292,12 +291,15 @@ export class MutableSlots {
     }
   }
 
-  /** What remains to be said about what is prepared for a slot; the first word holds. */
-  #choice(index: StorageIndex, something: boolean, unlock: () => void): PreparedWrite {
-    const { prepared } = this.#world
+  /** What remains to be said about what is prepared for a slot; the first word holds. `unlock` is of the slot's lock, where the caller has it. */
+  #choice(index: StorageIndex, something: boolean, unlock: (() => void) | null): PreparedWrite {
+    const { prepared, locks } = this.#world
+    let held = unlock
     let made: 'commit' | 'abort' | null = null
     let work: Promise<void> | null = null
     const act = async (which: 'commit' | 'abort'): Promise<void> => {
+      const end = held ?? (await locks.take(index))
+      held = null
       try {
         if (something) await prepared[which](index)
         this.#left.delete(index)
@@ -306,7 +308,7 @@ export class MutableSlots {
         this.#left.add(index)
         throw refused(`${which} what is prepared for the slot ${index}`, err)
       } finally {
-        unlock()
+        end()
       }
     }
     return {

@@ -4,7 +4,7 @@
 //   SI          is whole and durable, and may be committed or aborted, by the next process too
 //   SI.commit   is decided: its shares are moved into their places, by the next process if need be
 //
-// In each, the file N is the new container of share N; an empty one says that the share goes.
+// In each, the file N is the new container of share N, and an empty file N.gone says that the share goes.
 // A rename of the directory is the step from one state to the next, so all shares of a slot take it
 // at once. That what was moved or removed is no longer here must be durable before the slot
 // changes again: else it would be moved once more, over what came later.
@@ -15,6 +15,8 @@ import { type Folder, isIndex, shareOf } from './folder.ts'
 import { lookInto, type OpenShares, readData, shareName } from './open-shares.ts'
 import { type Replacement, writeReplacement } from './replacement.ts'
 import type { StorageIndex } from './server.ts'
+
+const GONE = '.gone'
 
 /** By share, what replaces it; null where it goes. */
 export type Replacements = ReadonlyMap<number, Replacement | null>
@@ -37,6 +39,7 @@ export class Prepared {
   async write(index: StorageIndex, replacements: Replacements, decided: boolean): Promise<void> {
     const part = this.#path(index, '.part')
     await this.#folder.make(this.#folder.prepared)
+    await this.#folder.clear(part) // of an attempt that failed
     await this.#folder.makeForNow(part)
     try {
       const writes = [...replacements].map(([share, made]) => this.#writeOne(part, index, share, made))
@@ -54,8 +57,8 @@ export class Prepared {
   async #writeOne(dir: string, index: StorageIndex, share: number, made: Replacement | null): Promise<void> {
     const path = join(dir, String(share))
     if (made) return await writeReplacement(this.#disk, path, made, shareName(index, share))
-    const file = await this.#disk.open(path, 'new')
-    await file.close() // it has no bytes, and its name is its directory's
+    const file = await this.#disk.open(path + GONE, 'new')
+    await file.close() // its name says all, and that is its directory's
   }
 
   /**
@@ -65,7 +68,7 @@ export class Prepared {
    */
   async commit(index: StorageIndex): Promise<void> {
     const path = this.#path(index, '')
-    const { length } = await this.#in(path)
+    const { length } = await this.#files(path)
     if (length === 1) return await this.#move(index, path)
     if (length > 1) await this.#disk.rename(path, this.#path(index, '.commit'))
     await this.#disk.syncDir(this.#folder.prepared)
@@ -77,9 +80,12 @@ export class Prepared {
     return this.#move(index, this.#path(index, '.commit'))
   }
 
+  /** All of it at once: of a part of it nobody could say what it was. One sync. */
   async abort(index: StorageIndex): Promise<void> {
-    await this.#folder.clear(this.#path(index, ''))
+    const part = this.#path(index, '.part')
+    await this.#disk.rename(this.#path(index, ''), part).catch(unlessGone)
     await this.#disk.syncDir(this.#folder.prepared)
+    await this.#folder.clear(part)
   }
 
   /** Ends what an earlier process had decided on or not ended writing, and gives the slots that it left undecided. */
@@ -93,22 +99,23 @@ export class Prepared {
     for (const index of decided.filter(isIndex)) await this.finish(index)
     const left: StorageIndex[] = []
     for (const name of names.filter(isIndex))
-      if ((await this.#in(join(prepared, name))).length > 0) left.push(name)
+      if ((await this.#files(join(prepared, name))).length > 0) left.push(name)
       else await this.#folder.drop(join(prepared, name))
     return left
   }
 
   /** The shares that wait for a decision on a slot. */
-  list(index: StorageIndex): Promise<number[]> {
-    return this.#in(this.#path(index, ''))
+  async list(index: StorageIndex): Promise<number[]> {
+    return (await this.#files(this.#path(index, ''))).map(({ share }) => share)
   }
 
   /** Bytes of a share as it would become; null where it would go. */
   async read(index: StorageIndex, share: number, start: number, end: number): Promise<Buffer | null> {
     const what = `prepared ${shareName(index, share)}`
+    const found = (await this.#files(this.#path(index, ''))).find(each => each.share === share)
+    if (found?.gone) return null
     const file = await this.#disk.open(join(this.#path(index, ''), String(share)), 'read')
     try {
-      if ((await file.size()) === 0) return null
       return await readData(await lookInto(file, what), start, end, what)
     } finally {
       await file.close()
@@ -116,39 +123,41 @@ export class Prepared {
   }
 
   async #move(index: StorageIndex, from: string): Promise<void> {
-    const shares = await this.#in(from)
+    const files = await this.#files(from)
     const slot = this.#folder.slot(index)
-    const markers: string[] = []
-    for (const share of shares) {
-      const path = join(from, String(share))
-      const { size } = await this.#disk.stat(path)
-      if (size === 0) {
-        markers.push(path)
-        await this.#remove(this.#folder.share(index, share))
-      } else {
+    for (const { share, path, gone } of files) {
+      const place = this.#folder.share(index, share)
+      if (gone) await this.#disk.unlink(place).catch(unlessGone)
+      else {
         await this.#folder.make(slot)
-        await this.#disk.rename(path, this.#folder.share(index, share))
+        await this.#disk.rename(path, place)
       }
       this.#shares.forget(index, share)
     }
     if (await isThere(this.#disk, slot)) await this.#disk.syncDir(slot)
-    for (const path of markers) await this.#remove(path)
+    const markers = files.filter(({ gone }) => gone)
+    for (const { path } of markers) await this.#disk.unlink(path).catch(unlessGone)
     if (markers.length > 0) await this.#folder.drop(slot)
     await this.#folder.drop(from)
     await this.#disk.syncDir(this.#folder.prepared)
   }
 
-  async #remove(path: string): Promise<void> {
-    await this.#disk.unlink(path).catch((err: unknown) => {
-      if (errno(err) !== 'ENOENT') throw err
-    })
-  }
-
-  async #in(path: string): Promise<number[]> {
-    return (await this.#folder.names(path)).map(shareOf).filter(share => share !== null)
+  /** What is in one of the directories, by share. */
+  async #files(dir: string): Promise<{ share: number; path: string; gone: boolean }[]> {
+    return (await this.#folder.names(dir))
+      .map(name => {
+        const gone = name.endsWith(GONE)
+        return { share: shareOf(gone ? name.slice(0, -GONE.length) : name), path: join(dir, name), gone }
+      })
+      .filter((each): each is { share: number; path: string; gone: boolean } => each.share !== null)
+      .sort((a, b) => a.share - b.share)
   }
 
   #path(index: StorageIndex, state: '' | '.part' | '.commit'): string {
     return join(this.#folder.prepared, `${index}${state}`)
   }
+}
+
+function unlessGone(err: unknown): void {
+  if (errno(err) !== 'ENOENT') throw err
 }

@@ -57,6 +57,7 @@ export async function renew(
     if (leases[mine]!.expires + RENEWAL_STEP > expires) return
     const places = header.places.flatMap((lease, place) => (lease ? [place] : []))
     await patch(world.disk, path, leaseEndAt(header, places[mine] ?? mine - places.length + 4), expires)
+    world.shares.forget(index, share) // its header is held in memory
   } catch (err) {
     throw refused(`renew the lease of ${shareName(index, share)}`, err)
   } finally {

@@ -1,6 +1,6 @@
 // One at a time for each slot: who changes its shares waits for whoever does so already.
 
-import { Turns } from '../gateway/turns.ts'
+import { Turns } from '../turns.ts'
 import type { StorageIndex } from './server.ts'
 
 export class SlotLocks {

@@ -32,6 +32,9 @@ export function intend(
     if (!edge) change.ops.push(['setNext', folder.next, folder.id])
     folder.intents.set(key, intent)
   }
+  // What was sent for it may be there by now, though nobody has seen it.
+  if (intent.want !== want && intent.expect === null && intent.sent.length > 0)
+    intent.was = intent.want ?? intent.was
   intent.want = want
   if (want !== null) intent.name = name
   intent.changes++

@@ -119,9 +119,13 @@ export class MutableFiles {
     return { size, version: id }
   }
 
-  /** A new file, or what a directory is made of, and its write cap. */
-  async create(kind: 'SSK' | 'MDMF', content: Buffer): Promise<{ readonly cap: Cap }> {
+  /** A new file, and its write cap; what a directory is made of depends on its write key. */
+  async create(
+    kind: 'SSK' | 'MDMF',
+    given: Buffer | ((writeKey: Uint8Array) => Buffer),
+  ): Promise<{ readonly cap: Cap }> {
     const key = await this.#keys.take()
+    const content = typeof given === 'function' ? given(key.writeKey) : given
     const slot = slotOfKey(key, storageIndexOf(key.readKey))
     const { needed, total } = this.#shares
     const format = kind === 'SSK' ? 'SDMF' : 'MDMF'

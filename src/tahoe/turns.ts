@@ -1,6 +1,6 @@
 // A bound on how many do something at once. The others wait in order, and may give up.
 
-import { FsError } from '../../errors.ts'
+import { FsError } from '../errors.ts'
 
 export class Turns {
   #free: number

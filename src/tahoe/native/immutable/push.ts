@@ -1,0 +1,171 @@
+// The shares of one file on their way to their servers. Losing a server is no failure as long as
+// the others make the file safe enough.
+
+import { codeOf, FsError } from '../../../errors.ts'
+import type { Log } from '../../../log.ts'
+import type { ShareWriter, StorageServer } from '../../storage/server.ts'
+import { happinessOf, place } from '../placement.ts'
+import type { Secrets } from '../secrets.ts'
+
+/** Shares are made `total`, of which `needed` suffice; they must be spread over `happy` servers. */
+export type ShareNumbers = { readonly needed: number; readonly happy: number; readonly total: number }
+
+/** How a file's shares are stored. */
+export type Rules = { readonly secrets: Secrets; readonly shares: ShareNumbers; readonly log: Log }
+
+/** What is stored: under which index, in shares of how many bytes. */
+export type Stored = {
+  readonly index: string
+  readonly length: number
+  readonly what: string
+  readonly signal: AbortSignal
+}
+
+/** One share, what waits to be written of it, and from where. */
+type Push = {
+  readonly share: number
+  readonly server: number
+  readonly writer: ShareWriter
+  parts: Uint8Array[]
+  at: number
+}
+
+export class Pushes {
+  readonly #servers: readonly StorageServer[]
+  readonly #rules: Rules
+  readonly #stored: Stored
+  /** What each server has, or will have when all goes well. */
+  readonly #holdings: Set<number>[]
+  #pushes: Push[] = []
+  #failure: unknown = null
+
+  private constructor(servers: readonly StorageServer[], rules: Rules, stored: Stored) {
+    this.#servers = servers
+    this.#rules = rules
+    this.#stored = stored
+    this.#holdings = servers.map(() => new Set())
+  }
+
+  /**
+   * Finds room for all shares that are nowhere yet. ENOSPC when servers are too full for the file
+   * to be safe, EAGAIN when too few can be reached.
+   */
+  static async open(servers: readonly StorageServer[], rules: Rules, stored: Stored): Promise<Pushes> {
+    const pushes = new Pushes(servers, rules, stored)
+    try {
+      await pushes.#allocate()
+      return pushes
+    } catch (err) {
+      await pushes.abort()
+      throw err
+    }
+  }
+
+  /** Adds the next bytes of each share. */
+  each(bytes: (share: number) => Uint8Array): void {
+    for (const push of this.#pushes) push.parts.push(bytes(push.share))
+  }
+
+  /** Writes what was added. */
+  async flush(): Promise<void> {
+    await this.#all(async push => {
+      const { parts, at } = push
+      push.parts = []
+      push.at += parts.reduce((sum, { length }) => sum + length, 0)
+      await push.writer.write(at, parts)
+    })
+  }
+
+  /** Makes all of them durable, and seen. */
+  async close(): Promise<void> {
+    await this.#all(({ writer }) => writer.close())
+    this.#pushes = []
+  }
+
+  async abort(): Promise<void> {
+    await Promise.allSettled(this.#pushes.splice(0).map(({ writer }) => writer.abort()))
+  }
+
+  async #allocate(): Promise<void> {
+    const { index, length, signal } = this.#stored
+    const takes = this.#servers.map(() => true)
+    const lose = (server: number, err: unknown) => {
+      takes[server] = false
+      this.#lost(server, err)
+    }
+    if (this.#servers.length > 1)
+      await this.#onEach(async (server, i) => {
+        for (const share of await server.list('immutable', index, { signal })) this.#holdings[i]!.add(share)
+      }, lose)
+    for (let again = true; again; ) {
+      again = false
+      const given = place(this.#rules.shares.total, this.#holdings, takes)
+      await this.#onEach(
+        async (server, i) => {
+          const wanted = given[i]!
+          if (wanted.length === 0) return
+          const leases = this.#rules.secrets.leases(index, server.id)
+          const { have, writers } = await server.allocate(index, wanted, length, leases, { signal })
+          for (const share of have) this.#holdings[i]!.add(share)
+          for (const [share, writer] of writers) {
+            this.#holdings[i]!.add(share)
+            this.#pushes.push({ share, server: i, writer, parts: [], at: 0 })
+          }
+          if (wanted.some(share => !this.#holdings[i]!.has(share))) throw new FsError('ENOSPC', 'allocate')
+        },
+        (server, err) => {
+          again = true
+          lose(server, err)
+        },
+      )
+    }
+    this.#mustBeHappy()
+  }
+
+  async #onEach(
+    work: (server: StorageServer, i: number) => Promise<void>,
+    failed: (i: number, err: unknown) => void,
+  ): Promise<void> {
+    await Promise.all(
+      this.#servers.map((server, i) => work(server, i).catch((err: unknown) => failed(i, err))),
+    )
+  }
+
+  /** Does something with each share; those that fail are given up. */
+  async #all(work: (push: Push) => Promise<void>): Promise<void> {
+    const lost: Push[] = []
+    await Promise.all(
+      this.#pushes.map(push =>
+        work(push).catch((err: unknown) => {
+          lost.push(push)
+          this.#holdings[push.server]!.delete(push.share)
+          this.#lost(push.server, err)
+        }),
+      ),
+    )
+    if (lost.length === 0) return
+    this.#pushes = this.#pushes.filter(push => !lost.includes(push))
+    await Promise.allSettled(lost.map(({ writer }) => writer.abort()))
+    this.#mustBeHappy()
+  }
+
+  #lost(server: number, err: unknown): void {
+    // A server that is full tells more than one that is silent.
+    if (this.#failure === null || codeOf(err) === 'ENOSPC') this.#failure = err
+    this.#rules.log.debug({ err, server: this.#servers[server]!.name }, 'a server does not take a share')
+  }
+
+  #mustBeHappy(): void {
+    const { needed, happy } = this.#rules.shares
+    const shares = new Set(this.#holdings.flatMap(held => [...held])).size
+    const happiness = happinessOf(this.#holdings)
+    if (happiness >= happy && shares >= needed) return
+    const code = codeOf(this.#failure) === 'ENOSPC' ? 'ENOSPC' : 'EAGAIN'
+    const why = code === 'ENOSPC' ? 'the others are full' : 'the others cannot be reached'
+    throw new FsError(
+      code,
+      `${this.#stored.what}: only ${happiness} of at least ${happy} servers take shares, ${why}`,
+      { cause: this.#failure },
+    )
+  }
+}

@@ -1,0 +1,96 @@
+// A Grid over storage servers: Tahoe's own formats, no gateway between.
+
+import { FsError } from '../../errors.ts'
+import { type Log, silent } from '../../log.ts'
+import type { Cap } from '../cap.ts'
+import type { Grid, Range, Waiting } from '../grid.ts'
+import type { StorageServer } from '../storage/server.ts'
+import { gaveUp } from '../turns.ts'
+import { Directories } from './directories.ts'
+import { Downloads } from './immutable/download.ts'
+import type { ShareNumbers } from './immutable/push.ts'
+import { Uploads } from './immutable/upload.ts'
+import { KeyPool } from './keys.ts'
+import { MutableFiles } from './mutable/mutable.ts'
+import { permuted } from './order.ts'
+import type { Secrets } from './secrets.ts'
+
+export type NativeOptions = {
+  readonly servers: readonly StorageServer[]
+  readonly secrets: Secrets
+  /** How new files are made; those that are there keep their numbers. */
+  readonly shares: ShareNumbers
+  readonly log?: Log
+}
+
+/** The bytes of an immutable file, or of a mutable one at a version. */
+async function* read(
+  downloads: Downloads,
+  mutable: MutableFiles,
+  cap: Cap,
+  range: Range,
+  options: Waiting & { version?: string } = {},
+): AsyncGenerator<Buffer, void, undefined> {
+  const what = `read ${cap}`
+  if (cap.type !== 'file' || cap.authority === 'verify') throw new FsError('EINVAL', what)
+  if (!Number.isSafeInteger(range.start) || range.start < 0)
+    throw new FsError('EINVAL', `${what}: not a range`)
+  gaveUp(what, options.signal)
+  if (cap.mutable) return yield* mutable.read(cap, range, options)
+  if (cap.kind === 'LIT') {
+    const bytes = cap.data().subarray(range.start, range.end)
+    if (bytes.length > 0) yield bytes
+  } else yield* downloads.read(cap, range, options.signal)
+}
+
+/** The servers are closed with the grid. */
+export function native(options: NativeOptions): Grid {
+  const { servers, secrets, shares, log = silent } = options
+  const keys = new KeyPool()
+  const serversFor = (index: string) => permuted(servers, index)
+  const uploads = new Uploads({ serversFor, secrets, shares, log })
+  const downloads = new Downloads(serversFor, log)
+  const mutable = new MutableFiles({ servers, secrets, keys, shares })
+  const directories = new Directories(mutable, downloads)
+
+  /** What the servers say of themselves; null for those that say nothing. */
+  const versions = (signal: AbortSignal | undefined) =>
+    Promise.all(servers.map(server => server.version({ signal }).catch(() => null)))
+
+  return {
+    read: (cap, range, waiting) => read(downloads, mutable, cap, range, waiting),
+    upload: (source, waiting) => uploads.upload(source, waiting),
+    list: (dir, waiting) => directories.list(dir, waiting),
+    edit: (dir, edits, waiting) => directories.edit(dir, edits, waiting),
+    mkdir: (children = new Map()) => directories.mkdir(children),
+    async stat(cap, waiting) {
+      mustBeMutableFile(cap, `stat ${cap}`)
+      return await mutable.stat(cap, waiting)
+    },
+    async overwrite(cap, source, waiting) {
+      mustBeMutableFile(cap, `overwrite ${cap}`)
+      return await mutable.overwrite(cap, source, waiting)
+    },
+    async health({ signal } = {}) {
+      const found = (await versions(signal)).filter(version => version !== null).length
+      return { reachable: found > 0, detail: `${found} of ${servers.length} storage servers` }
+    },
+    async usage({ signal } = {}) {
+      const known = (await versions(signal)).filter(version => version !== null)
+      const growth = shares.total / shares.needed
+      const sum = (of: (version: (typeof known)[number]) => number | null) =>
+        Math.floor(known.reduce((all, version) => all + (of(version) ?? 0), 0) / growth)
+      const usage = { total: sum(({ total }) => total), free: sum(({ free }) => free) }
+      return usage.total > 0 ? usage : null
+    },
+    async close() {
+      keys.close()
+      await uploads.close()
+      await Promise.all(servers.map(server => server.close()))
+    },
+  }
+}
+
+function mustBeMutableFile(cap: Cap, what: string): void {
+  if (cap.type !== 'file' || !cap.mutable) throw new FsError('EINVAL', `${what}: not a mutable file`)
+}

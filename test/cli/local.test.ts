@@ -1,0 +1,122 @@
+// The program over folders of shares, with nothing but Node: made at the first start, found again,
+// and never two of it at once.
+
+import { randomBytes } from 'node:crypto'
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import test, { type ExecutionContext } from 'ava'
+import { client, kill, refused, type Served, type User, user } from './world.ts'
+
+async function put(t: ExecutionContext, { port }: Served, name: string, bytes: Uint8Array): Promise<void> {
+  const nfs = await client(t, port)
+  const file = await nfs.create(await nfs.root(), name)
+  for (let at = 0; at < bytes.length; at += 1 << 17)
+    await nfs.write(file, at, bytes.subarray(at, at + (1 << 17)), 'FILE_SYNC')
+}
+
+async function get(t: ExecutionContext, { port }: Served, name: string): Promise<Buffer> {
+  const nfs = await client(t, port)
+  const file = await nfs.lookup(await nfs.root(), name)
+  const parts: Buffer[] = []
+  for (let part: Buffer; (part = await nfs.read(file, parts.length << 17, 1 << 17)).length > 0; )
+    parts.push(part)
+  return Buffer.concat(parts)
+}
+
+const root = async (dir: string): Promise<string> =>
+  /^tahoe: (URI:DIR2:\S+)$/m.exec(await readFile(join(dir, 'private/aliases'), 'utf8'))![1]!
+
+/** Ends it when all is in its folders. */
+async function end(someone: User, served: Served): Promise<void> {
+  await someone.run(['flush', '--wait'])
+  await served.end()
+}
+
+test('a first start without options makes a folder, which stays the grid also when a node appears', async t => {
+  const someone = await user(t)
+  const first = await someone.serve()
+  const bytes = randomBytes(700_000)
+  await put(t, first, 'letter', bytes)
+  await end(someone, first)
+  const dir = someone.path('d/tahoe-nfs')
+  for (const name of ['aliases', 'convergence', 'secret', 'folders'])
+    t.is((await stat(join(dir, 'private', name))).mode & 0o777, 0o600, name)
+  const cap = await root(dir)
+  t.false((first.said.out + first.said.err).includes(cap))
+  await mkdir(someone.path('h/.tahoe/private'), { recursive: true })
+  await writeFile(someone.path('h/.tahoe/node.url'), 'http://127.0.0.1:1/')
+  const second = await someone.serve()
+  t.regex((await someone.run(['status'])).out, /grid {5}local \S+\/d\/tahoe-nfs, reachable/)
+  t.deepEqual(await get(t, second, 'letter'), bytes)
+  await second.end()
+  t.is(await root(dir), cap)
+})
+
+test('what was acknowledged is there after kill -9 of everything, and nobody else may open the folder meanwhile', async t => {
+  const someone = await user(t)
+  const grid = ['--grid', `local:${someone.path('store')}`]
+  const first = await someone.serve(...grid)
+  const bytes = randomBytes(3_000_000)
+  await put(t, first, 'kept', bytes)
+  const other = await someone.run(['serve', ...grid, '--state', someone.path('other')])
+  refused(t, other, 1, /the shares in \S+store are in use by another process/)
+  await first.end('SIGKILL')
+  const second = await someone.serve(...grid)
+  t.deepEqual(await get(t, second, 'kept'), bytes)
+  await end(someone, second)
+  // Also without the state: it is in the folder.
+  await rm(someone.path('s'), { recursive: true })
+  await rm(someone.path('c'), { recursive: true })
+  const third = await someone.serve(...grid)
+  t.deepEqual(await get(t, third, 'kept'), bytes)
+  await third.end()
+})
+
+test('over three folders any one may be lost: it is read from the others, and written when it is back', async t => {
+  const someone = await user(t)
+  const dirs = ['one', 'two', 'three'].map(name => someone.path(name))
+  const grid = ['--grid', `local:${dirs.join(',')}`]
+  const first = await someone.serve(...grid)
+  const bytes = randomBytes(2_500_000)
+  await put(t, first, 'spread', bytes)
+  await end(someone, first)
+  for (const dir of dirs) t.true((await readdir(join(dir, 'storage/shares'))).length > 1)
+  await rm(someone.path('c'), { recursive: true })
+  await rename(dirs[1]!, someone.path('away'))
+  const second = await someone.serve(...grid)
+  t.deepEqual(await get(t, second, 'spread'), bytes)
+  const late = randomBytes(1000)
+  await put(t, second, 'new', late)
+  const waiting = await someone.run(['status', '--json'])
+  t.is(JSON.parse(waiting.out).pending.files, 1)
+  await second.end()
+  t.false((await readdir(someone.dir)).includes('two'), 'nothing is put where the lost folder was')
+  await rename(someone.path('away'), dirs[1]!)
+  const third = await someone.serve(...grid)
+  await end(someone, third)
+  const fourth = await someone.serve(...grid)
+  t.deepEqual(await get(t, fourth, 'new'), late)
+  t.is(JSON.parse((await someone.run(['status', '--json'])).out).pending.files, 0)
+  await fourth.end()
+})
+
+test('a folder that a running Tahoe node has is left to it', async t => {
+  const someone = await user(t)
+  const dir = someone.path('node')
+  await mkdir(dir)
+  await writeFile(join(dir, 'running.process'), `${process.pid} 1700000000.0\n`)
+  const said = await someone.run(['serve', '--grid', `local:${dir}`])
+  refused(t, said, 1, /is a Tahoe node that runs: give --grid gateway:URL instead/)
+  t.deepEqual(await readdir(dir), ['running.process'])
+})
+
+test('a mount in the background is served from its folder until it is ended', async t => {
+  const someone = await user(t)
+  const said = await someone.run(['mount', '--grid', `local:${someone.path('store')}`, someone.path('mnt')])
+  t.is(said.code, 0, said.err)
+  const { pid } = JSON.parse((await someone.run(['status', '--json'])).out)
+  t.is((await someone.run(['umount', someone.path('mnt')])).code, 0)
+  await kill(pid, 'SIGKILL') // returns when it is gone
+  const again = await someone.serve('--grid', `local:${someone.path('store')}`)
+  await again.end()
+})
