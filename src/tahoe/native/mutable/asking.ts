@@ -6,8 +6,8 @@ import { LRUCache } from 'lru-cache'
 import { FsError } from '../../../errors.ts'
 import { MAX_SEGMENT } from '../../format/ssk.ts'
 import type { SigningKey } from '../../format/ssk-keys.ts'
-import { gaveUp } from '../../gateway/turns.ts'
 import type { StorageServer } from '../../storage/server.ts'
+import { gaveUp } from '../../turns.ts'
 import { groundOf, groundOfRuins } from './ground.ts'
 import { type Known, KnownSlots } from './known.ts'
 import { highestSeqnum, latest, readMap, recoverable, type ServerMap } from './map.ts'
@@ -38,6 +38,7 @@ export class Asking {
 
   /** EAGAIN when there is no version that can be read, unless what was tried may take its place. */
   async ask(slot: Slot, signal?: AbortSignal, tried?: Tried): Promise<Known> {
+    gaveUp(slot.name, signal)
     const before = this.known.get(slot)
     const map = await this.#map(slot, before?.signed ?? null, signal)
     for (const { share, reason } of map.damaged) this.#tell(slot, share, reason)

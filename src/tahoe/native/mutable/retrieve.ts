@@ -15,8 +15,8 @@ import {
   segmentsOf,
 } from '../../format/ssk.ts'
 import { openPrivateKey, SALT_SIZE, type SigningKey } from '../../format/ssk-keys.ts'
-import { gaveUp } from '../../gateway/turns.ts'
 import type { Wait } from '../../storage/server.ts'
+import { gaveUp } from '../../turns.ts'
 import type { FoundVersion } from './map.ts'
 import type { FoundShare } from './share.ts'
 import type { Slot } from './slot.ts'
