@@ -309,3 +309,20 @@ for (const prepares of [true, false])
     done = true
     await t.notThrowsAsync(reading)
   })
+
+test('folders hold the new beside the old also while another server is away, which cannot', async t => {
+  const [away, ...here] = serversOf(4)
+  away!.trouble = out
+  const over = () => filesOver([plain(away!), ...here], { needed: 3, happy: 1, total: 4 })
+  const files = over()
+  const { cap } = await files.create('SSK', Buffer.from('one'))
+  for (const writer of [files, over()]) {
+    for (const server of here) server.calls = []
+    await writer.modify(cap, old => Buffer.concat([old, Buffer.from('!')]))
+    for (const { calls } of here) {
+      t.false(calls.includes('readTestWrite'))
+      t.deepEqual(calls.slice(-2), ['prepare', 'commit'])
+    }
+  }
+  t.is((await read(over(), cap)).toString(), 'one!!')
+})

@@ -33,8 +33,12 @@ export type Publishing = {
 
 /** Servers that failed, and how. */
 class Failures {
-  readonly servers = new Set<StorageServer>()
+  readonly servers: Set<StorageServer>
   readonly errors: unknown[] = []
+
+  constructor(silent: readonly StorageServer[]) {
+    this.servers = new Set(silent)
+  }
 
   add(server: StorageServer, err: unknown): void {
     if (!(err instanceof FsError)) throw err
@@ -50,10 +54,11 @@ const CHECKED = { offset: 0, size: 57 }
  * place; EAGAIN, before anything is written, when too much of the old version would be left.
  */
 export async function publish(job: Publishing): Promise<Home[]> {
-  const failures = new Failures()
+  const failures = new Failures(job.ground.silent)
   checkReplaces(job, () => true, failures)
-  const prepares = job.servers.length > 1 && job.servers.every(canPrepare)
-  return prepares ? await publishPrepared(job, failures) : await publishEach(job, failures)
+  const where = placeOn(job, numbersOf(job), job.ground.homes, failures)
+  if (where.size === 1 || ![...where.keys()].every(canPrepare)) return await publishEach(job, failures)
+  return await publishPrepared({ ...job, servers: job.servers.filter(canPrepare) }, failures)
 }
 
 const canPrepare = (server: StorageServer): server is PreparingServer =>
@@ -217,10 +222,12 @@ function placeOn(
   return placement
 }
 
-/** ENOSPC when nothing else was wrong. */
+/** ENOSPC, or EFBIG, when nothing else was wrong. */
 function unplaced({ slot }: Publishing, { errors }: Failures, what: string): FsError {
-  const full = errors.length > 0 && errors.every(err => codeOf(err) === 'ENOSPC')
-  return new FsError(full ? 'ENOSPC' : 'EAGAIN', `${slot.name}: ${what}`, { cause: errors[0] })
+  const said = (['ENOSPC', 'EFBIG'] as const).find(
+    code => errors.length > 0 && errors.every(err => codeOf(err) === code),
+  )
+  return new FsError(said ?? 'EAGAIN', `${slot.name}: ${what}`, { cause: errors[0] })
 }
 
 function changesFor({ packed }: Publishing, shares: ReadonlyMap<number, Buffer>): Map<number, TestWrite> {

@@ -109,7 +109,7 @@ export class Writing {
     const servers = permuted(this.#servers, slot.index)
     const secretsFor = (server: StorageServer) => this.#secretsFor(slot, server)
     const homes = await publish({ slot, packed, servers, ground, secretsFor })
-    const published = { ...known, ground: { ...nowhere, homes } }
+    const published = { ...known, ground: { ...nowhere, homes, silent: ground.silent } }
     this.#asking.known.set(slot, published)
     this.#tried.delete(nameOf(slot))
     return published
