@@ -326,3 +326,17 @@ test('folders hold the new beside the old also while another server is away, whi
   }
   t.is((await read(over(), cap)).toString(), 'one!!')
 })
+
+test('what a folder had prepared and did not take is committed before the next change', async t => {
+  const servers = serversOf(3)
+  const files = filesOver(servers, { needed: 3, happy: 1, total: 3 })
+  const { cap } = await files.create('SSK', Buffer.from('a'))
+  servers[1]!.trouble = operation => {
+    if (operation === 'commit') throw new FsError('EIO', 'the disk failed')
+  }
+  await t.throwsAsync(files.modify(cap, adding('b')), { code: 'EAGAIN' })
+  await t.throwsAsync(files.modify(cap, adding('c')), { code: 'EAGAIN' })
+  servers[1]!.trouble = well
+  t.is((await files.modify(cap, adding('c'))).toString(), 'a b c')
+  t.is((await read(filesOver(servers), cap)).toString(), 'a b c')
+})

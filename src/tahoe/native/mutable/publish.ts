@@ -29,6 +29,8 @@ export type Publishing = {
   readonly servers: readonly StorageServer[]
   readonly ground: Ground
   secretsFor(server: StorageServer): WriteSecrets
+  /** Hears of what is committed only in part, before the error does. It must be ended before anything else. */
+  undecided(prepared: readonly PreparedWrite[]): void
 }
 
 /** Servers that failed, and how. */
@@ -172,10 +174,20 @@ async function prepareAll(
   return true
 }
 
+/** What is committed in part must go on: by the next write of this process, or by recovery. */
+async function commitAll(job: Publishing, prepared: readonly PreparedWrite[]): Promise<void> {
+  try {
+    await endAll(job.slot, prepared)
+  } catch (err) {
+    job.undecided(prepared)
+    throw err
+  }
+}
+
 const COMMIT_TRIES = 3
 
-/** What is committed in part must go on: a prepared write that fails is tried again, and is left for recovery at last. */
-async function commitAll(job: Publishing, prepared: readonly PreparedWrite[]): Promise<void> {
+/** Commits all of them, those that are committed already too. Each is tried several times, and so are the others if one fails; EAGAIN then. */
+export async function endAll(slot: Slot, prepared: readonly PreparedWrite[]): Promise<void> {
   const results = await Promise.allSettled(
     prepared.map(async each => {
       for (let tries = 1; ; tries++) {
@@ -189,7 +201,7 @@ async function commitAll(job: Publishing, prepared: readonly PreparedWrite[]): P
   )
   const failure = results.find(result => result.status === 'rejected')
   if (failure)
-    throw new FsError('EAGAIN', `${job.slot.name}: a server did not take what it had prepared`, {
+    throw new FsError('EAGAIN', `${slot.name}: a server did not take what it had prepared`, {
       cause: failure.reason,
     })
 }
