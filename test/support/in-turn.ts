@@ -100,9 +100,7 @@ export class InTurn {
       who === 'alike'
         ? new Secrets(await this.#secret('convergence'), await this.#secret('secret'))
         : new Secrets(Buffer.alloc(32, 1), Buffer.alloc(32, 2))
-    const servers = [
-      this.#server(decode((await readFile(join(this.#node.dir, 'my_nodeid'), 'utf8')).trim())!),
-    ]
+    const servers = [this.#server(this.#open!.id)]
     const options = { servers, secrets, keys: this.#keys, shares: this.#shares }
     const client = { grid: native(options), files: new MutableFiles(options) }
     this.#clients.set(name, client)

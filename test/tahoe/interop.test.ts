@@ -442,6 +442,11 @@ inTurn(
 )
 
 inTurn("Tahoe's own tool finds a share of the right kind in every file of the folder", async (t, both) => {
+  await both.ours(async ({ grid, files }) => {
+    await grid.upload(sourceOf(fresh(100_000)))
+    await grid.mkdir()
+    for (const kind of ['SSK', 'MDMF'] as const) await files.create(kind, fresh(200_000))
+  })
   const files = await both.shareFiles()
   const { lines, complaints } = await both.catalog()
   t.is(complaints, '')
