@@ -15,6 +15,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Cap } from '../../src/tahoe/cap.ts'
 import { decode } from '../../src/tahoe/format/base32.ts'
+import { generateKey } from '../../src/tahoe/format/ssk-keys.ts'
 import type { Grid } from '../../src/tahoe/grid.ts'
 import type { ShareNumbers } from '../../src/tahoe/native/immutable/push.ts'
 import { KeyPool } from '../../src/tahoe/native/keys.ts'
@@ -34,6 +35,20 @@ export type Ours = {
 
 export const one: ShareNumbers = { needed: 1, happy: 1, total: 1 }
 export const ten: ShareNumbers = { needed: 3, happy: 1, total: 10 }
+
+/** Of a client that no node knows. */
+const strangers = new Secrets(Buffer.alloc(32, 1), Buffer.alloc(32, 2))
+
+/** A client of one server. */
+export function clientOf(
+  server: StorageServer,
+  shares: ShareNumbers,
+  secrets = strangers,
+  keys: Pick<KeyPool, 'take'> = { take: generateKey },
+): Ours {
+  const options = { servers: [server], secrets, keys, shares }
+  return { grid: native(options), files: new MutableFiles(options) }
+}
 
 export class InTurn {
   readonly dir: string
@@ -99,10 +114,8 @@ export class InTurn {
     const secrets =
       who === 'alike'
         ? new Secrets(await this.#secret('convergence'), await this.#secret('secret'))
-        : new Secrets(Buffer.alloc(32, 1), Buffer.alloc(32, 2))
-    const servers = [this.#server(this.#open!.id)]
-    const options = { servers, secrets, keys: this.#keys, shares: this.#shares }
-    const client = { grid: native(options), files: new MutableFiles(options) }
+        : strangers
+    const client = clientOf(this.#server(this.#open!.id), this.#shares, secrets, this.#keys)
     this.#clients.set(name, client)
     return client
   }

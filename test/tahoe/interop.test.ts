@@ -1,15 +1,17 @@
 // Our formats before the strictest judge: a real Tahoe node on the same storage folder. What we
 // store it reads, what it stores we read, and what both change in turn is what both see.
 
-import { readFile } from 'node:fs/promises'
+import { cp, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import fc from 'fast-check'
 import { type Cap, parseCap } from '../../src/tahoe/cap.ts'
-import type { Child, Grid } from '../../src/tahoe/grid.ts'
+import type { Child, Edit, Grid } from '../../src/tahoe/grid.ts'
 import { openLocal } from '../../src/tahoe/native/local.ts'
 import { parseImmutableHeader } from '../../src/tahoe/storage/immutable-container.ts'
 import { parseMutableHeader } from '../../src/tahoe/storage/mutable-container.ts'
-import { InTurn, one, ten } from '../support/in-turn.ts'
+import { Folders } from '../support/folders.ts'
+import { clientOf, InTurn, one, ten } from '../support/in-turn.ts'
 import {
   after,
   kinds,
@@ -269,6 +271,46 @@ inTurn(
   },
 )
 
+inTurn(
+  'what the node changed since we last looked is never written over: our change is made to it, or refused',
+  async (t, both) => {
+    for (const shares of [one, ten]) {
+      await both.numbers(shares)
+      const { node } = both
+      const child = { cap: kinds[0]!, metadata: {} }
+      const [file, old, theirs] = [await made(node, 'format=SDMF', fresh(500)), fresh(600), fresh(700)]
+      const [dir, version] = await both.ours(async ({ grid }) => {
+        const { version } = await grid.stat(file)
+        const written = await grid.overwrite(file, sourceOf(old), { expected: version })
+        return [await grid.mkdir(new Map([['first', child]])), written.version]
+      })
+      await theirEdits(node, dir, [
+        { name: 'theirs', child },
+        { name: 'first', child: null },
+      ])
+      await overwrite(node, file, theirs)
+      await both.ours(async ({ grid }) => {
+        const edits: Edit[] = ['ours', 'theirs'].map(name => ({
+          op: 'set',
+          name,
+          child: { ...child, cap: file },
+          expect: null,
+        }))
+        const { outcomes } = await grid.edit(dir, edits)
+        t.deepEqual(
+          outcomes.map(({ done }) => done),
+          [true, false],
+        )
+        await t.throwsAsync(grid.overwrite(file, sourceOf(old), { expected: version }), { code: 'ESTALE' })
+        await t.throwsAsync(bytesOf(grid.read(file, everything, { version })), { code: 'ESTALE' })
+      })
+      t.deepEqual(Object.keys(await theirView(node, dir)).sort(), ['ours', 'theirs'])
+      t.true((await get(node, file)).equals(theirs))
+      await healthy(t, node, dir, shares.total)
+    }
+  },
+)
+
 // Leases, restarts, and all of it as a file system.
 
 /** Leases that a share file counts. */
@@ -438,6 +480,37 @@ inTurn(
         ].sort(),
       )
     })
+  },
+)
+
+inTurn(
+  'shares from a folder with another id are read by the node, and what can change there stays as it is, whoever tries',
+  async (t, both) => {
+    await both.numbers(one)
+    const store = await Folders.open(t, 1)
+    const bytes = fresh(300_000)
+    const { grid } = clientOf(store.servers[0]!, one)
+    const file = await grid.upload(sourceOf(bytes))
+    const dir = await grid.mkdir(new Map([['file', { cap: file, metadata: { mtime: 5 } }]]))
+    await grid.close()
+    for (const cap of [file, dir]) {
+      const place = join(cap.storageIndex!.slice(0, 2), cap.storageIndex!)
+      await cp(join(store.dir, '0/storage/shares', place), join(both.node.storage, place), {
+        recursive: true,
+      })
+    }
+    t.true((await get(both.node, file)).equals(bytes))
+    const [before] = await sameViews(t, both, [dir])
+    for (const cap of [file, dir]) await healthy(t, both.node, cap, 1)
+    await t.throwsAsync(theirEdits(both.node, dir, [{ name: 'new', child: { cap: file, metadata: {} } }]), {
+      message: 'POST answered 500',
+    })
+    await both.ours(hand =>
+      t.throwsAsync(ourEdits(hand, dir, [{ name: 'new', child: { cap: file, metadata: {} } }]), {
+        code: 'EAGAIN',
+      }),
+    )
+    t.deepEqual(await sameViews(t, both, [dir]), [before])
   },
 )
 
