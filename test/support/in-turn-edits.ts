@@ -70,7 +70,7 @@ export async function theirEdits(node: { url: string }, dir: Cap, wishes: readon
   const before = await theirView(node, dir)
   for (const { name, child } of wishes) {
     if (child || !(name.normalize('NFC') in before)) continue
-    await web(node, 'DELETE', `${at(dir)}/${encodeURIComponent(name)}`)
+    await web(node, 'POST', `${at(dir)}?t=unlink&name=${encodeURIComponent(name)}`) // no DELETE of an unknown
   }
   return await theirView(node, dir)
 }

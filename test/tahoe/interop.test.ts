@@ -267,7 +267,7 @@ inTurn(
       await sameViews(t, both, [dir])
       await healthy(t, both.node, dir, 1)
     })
-    await fc.assert(told, { numRuns: 5, endOnFailure: true })
+    await fc.assert(told, { numRuns: 5, endOnFailure: true, includeErrorInReport: true })
   },
 )
 
