@@ -94,7 +94,7 @@ export class Mortal {
       get: (target, name) => {
         const found = Reflect.get(target, name)
         if (typeof found !== 'function') return found
-        if (!['upload', 'edit', 'mkdir', 'list', 'read', 'stat'].includes(String(name)))
+        if (!['upload', 'overwrite', 'edit', 'mkdir', 'list', 'read', 'stat'].includes(String(name)))
           return found.bind(target)
         return (...args: unknown[]) => {
           if (!this.isDead) return found.apply(target, args)

@@ -220,3 +220,32 @@ test('by a cap that only reads, or in a directory that cannot be written, a muta
     await t.throwsAsync(fs.setattr(id, { size: 0 }), { code: 'EROFS' })
   }
 })
+
+test('an answer that was on its way while a change of ours was published takes nothing of it back', async t => {
+  const { grid, cap, fs } = await world(t, 'as it was', { tempo: quick, ttl: 1 })
+  const id = await idOf(fs)
+  const answered = Promise.withResolvers<void>()
+  const { stat } = grid
+  let asked = false
+  grid.stat = async (...args) => {
+    const found = await stat.apply(grid, args)
+    asked = true
+    await answered.promise
+    return found
+  }
+  const early = fs.getattr(id)
+  await settled(() => asked)
+  grid.stat = stat
+  await fs.setattr(id, { size: 0 })
+  await fs.write(id, 0, Buffer.from('new'), true)
+  await fs.flush(null)
+  await settled(() => fs.status().pending.files === 0)
+  answered.resolve()
+  await early
+  t.is((await fs.getattr(id)).size, 3)
+  t.is(await text(fs), 'new')
+  await fs.setattr(id, { size: 0 })
+  await fs.flush(null)
+  t.deepEqual(fs.status().conflicts, [])
+  t.is(grid.bytes(cap).length, 0)
+})

@@ -124,9 +124,10 @@ export class Listings {
   /** Asks the grid for a mutable file's size and version. */
   restat(inode: Inode): Promise<void> {
     return this.#asker.ask(`stat ${inode.id}`, 'ask for a size', async signal => {
-      const { cap } = inode
+      const { cap, version: before } = inode
       const { size, version } = await this.#grid.stat(cap!, { signal })
-      if (inode.cap !== cap || inode.local?.draft) return // it is something else by now
+      // It is something else by now, or a version of ours came after this question.
+      if (inode.cap !== cap || inode.local?.draft || inode.version !== before) return
       const mark = this.#tree.rows.mark(version)
       inode.version = { version, at: Date.now() }
       if (mark === inode.mark) return

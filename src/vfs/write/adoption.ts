@@ -75,30 +75,24 @@ export class Adoption {
       if (!content) throw new FsError('EIO', 'write: its content is not known')
       if (content.size > MUTABLE_MAX) throw new FsError('EFBIG', 'write to a mutable file of this size')
       const runs: Run[] = []
-      const letGo = () => {
-        for (const { segment } of runs) segment.users--
-      }
+      let draft: Draft | null = null
       try {
         for (let at = 0; at < content.size; at += STEP) {
           const end = Math.min(at + STEP, content.size)
           runs.push(await staging.append(Buffer.concat(await reader.read(content, at, end, undefined))))
         }
-      } catch (err) {
-        letGo()
-        throw err
+        const now = tree.inode(id)
+        if (!this.isDue(now)) return // cut to nothing, or replaced, meanwhile
+        if (contents.of(now)?.key !== content.key || now.size !== content.size) continue
+        const change = new Change()
+        draft = changes.emptyDraft(now, change)
+        for (const [i, run] of runs.entries()) draft.write(run, i * STEP)
+        draft.published = draft.seq
+        tree.commit(change).catch(() => {}) // what follows in the database needs it to come first
+        waits(now)
+      } finally {
+        if (!draft) for (const { segment } of runs) segment.users--
       }
-      const now = tree.inode(id)
-      if (!this.isDue(now)) return letGo() // cut to nothing, or replaced, meanwhile
-      if (contents.of(now)?.key !== content.key || now.size !== content.size) {
-        letGo()
-        continue
-      }
-      const change = new Change()
-      const draft = changes.emptyDraft(now, change)
-      for (const [i, run] of runs.entries()) draft.write(run, i * STEP)
-      draft.published = draft.seq
-      tree.commit(change).catch(() => {}) // what follows in the database needs it to come first
-      waits(now)
       await commit(draft) // who asked for it may be gone, and then nobody else would
       return
     }

@@ -40,20 +40,6 @@ export class Changes {
   draft(inode: Inode, change: Change): Draft {
     // Its content would be lost: it must have been brought here before.
     if (!inode.local?.draft && inode.cap?.mutable) throw new FsError('EIO', 'write to a mutable file')
-    return this.#draft(inode, change)
-  }
-
-  /** That of a mutable file, without its content: whoever asks puts it there, or cuts the file to nothing. EAGAIN without its version. */
-  emptyDraft(inode: Inode, change: Change): Draft {
-    if (!inode.version) throw new FsError('EAGAIN', 'write to a mutable file whose version is not known')
-    const draft = this.#draft(inode, change)
-    draft.valid = 0
-    draft.replaces = inode.version.version
-    change.ops.push(this.#tree.rows.local(inode))
-    return draft
-  }
-
-  #draft(inode: Inode, change: Change): Draft {
     republish(this.#tree, inode, change)
     const local = inode.local!
     if (!local.draft) {
@@ -61,6 +47,17 @@ export class Changes {
       change.ops.push(this.#tree.rows.local(inode))
     }
     return local.draft
+  }
+
+  /** That of a mutable file, without its content: whoever asks puts it there, or cuts the file to nothing. EAGAIN without its version. */
+  emptyDraft(inode: Inode, change: Change): Draft {
+    if (!inode.version) throw new FsError('EAGAIN', 'write to a mutable file whose version is not known')
+    republish(this.#tree, inode, change)
+    // It is written down with its bytes and no sooner: a crash in between would leave a draft that has none.
+    const draft = new Draft(inode, 0)
+    draft.replaces = inode.version.version
+    inode.local!.draft = draft
+    return draft
   }
 
   setattr(inode: Inode, wanted: V.AttrChange, change: Change): V.Change {
