@@ -155,6 +155,40 @@ test('a sync that fails acknowledges nothing', async t => {
   )
 })
 
+test('what could not be prepared to the end is no longer there, and keeps nobody from the slot', async t => {
+  let broken = false
+  const { server, dir } = await opened(t, {
+    disk: but({
+      syncDir: async path => {
+        if (
+          broken &&
+          path.endsWith('prepared') &&
+          files(dir).some(name => /prepared\/[a-z2-7]+\/0$/.test(name))
+        ) {
+          broken = false
+          fails('EIO')
+        }
+        await disk.syncDir(path)
+      },
+    }),
+  })
+  const slot = anIndex()
+  const mine = secrets()
+  const change = (text: string) => new Map([[0, write({ 0: text })]])
+  await server.readTestWrite(slot, mine, change('old'), [])
+  broken = true
+  await t.throwsAsync(server.prepare(slot, mine, change('lost'), []), { code: 'EIO' })
+  t.false(broken)
+  const { prepared } = await server.prepare(slot, mine, change('new'), [])
+  await prepared!.commit()
+  const { data } = await server.readTestWrite(slot, mine, new Map(), everything)
+  t.is(String(data.get(0)), 'new')
+  await server.close()
+  const again = await LocalServer.open({ dir })
+  t.deepEqual(await again.left(), [])
+  await again.close()
+})
+
 test('a commit that failed may be asked for again, and is the choice', async t => {
   let broken = false
   const { server } = await opened(t, {

@@ -51,7 +51,12 @@ export class Prepared {
       await this.#folder.clear(part).catch(() => {}) // the next process clears it
       throw err
     }
-    await this.#disk.syncDir(this.#folder.prepared)
+    try {
+      await this.#disk.syncDir(this.#folder.prepared)
+    } catch (err) {
+      if (!decided) await this.abort(index).catch(() => {}) // who asked does not get the choice
+      throw err
+    }
   }
 
   async #writeOne(dir: string, index: StorageIndex, share: number, made: Replacement | null): Promise<void> {
