@@ -1,6 +1,7 @@
 // Writes to a folder of share files: several at once, without room, and on a disk that fails.
 
 import { statSync } from 'node:fs'
+import { dirname } from 'node:path'
 import test from 'ava'
 import { disk } from '../../src/tahoe/storage/disk.ts'
 import { LocalServer } from '../../src/tahoe/storage/local.ts'
@@ -153,6 +154,22 @@ test('a sync that fails acknowledges nothing', async t => {
     files(dir).filter(name => /incoming|prepared/.test(name)),
     [],
   )
+})
+
+test('a share that an earlier process put there has a durable name before it counts as had', async t => {
+  const index = anIndex()
+  const synced: string[] = []
+  const first = await opened(t)
+  await store(first.server, index, 0, Buffer.from('content'))
+  await first.server.close()
+  const syncDir = async (dir: string) => {
+    synced.push(dir)
+    await disk.syncDir(dir)
+  }
+  const { server, path } = await opened(t, { disk: but({ syncDir }) }, first.dir)
+  t.deepEqual((await server.allocate(index, [0], 7, leases())).have, new Set([0]))
+  const slot = dirname(path(index, 0))
+  t.true(synced.includes(slot) && synced.includes(dirname(slot)))
 })
 
 test('what could not be prepared to the end is no longer there, and keeps nobody from the slot', async t => {

@@ -23,6 +23,8 @@ export type WriterWorld = {
   readonly room: Room
   readonly incoming: Incoming
   readonly shares: OpenShares
+  /** Immutable shares that were reported as damaged, by name. */
+  readonly damaged: Set<string>
 }
 
 export class ImmutableWriter implements ShareWriter {
@@ -110,15 +112,16 @@ export class ImmutableWriter implements ShareWriter {
       throw new FsError('EINVAL', `${what}: ${this.#there.bytes} of its ${this.#size} bytes were written`)
     }
     try {
-      const { folder, disk, incoming } = this.#world
+      const { folder, disk, incoming, damaged } = this.#world
       const { berth, file } = await this.#open()
       if (this.#size === 0) await file.write([this.#head, this.#lease], 0)
       const slot = folder.slot(this.#index)
       await this.#syncing
       await Promise.all([file.sync(), folder.make(slot)])
       // Whoever came first has the same bytes. Its name may not be durable yet.
-      if (await this.#isThere()) await disk.syncDir(slot)
+      if (!damaged.has(this.#name) && (await this.#isThere())) await disk.syncDir(slot)
       else await incoming.land(berth)
+      damaged.delete(this.#name)
     } catch (err) {
       throw refused(what, err)
     } finally {

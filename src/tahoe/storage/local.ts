@@ -10,7 +10,7 @@ import { writeAdvisory } from './advisories.ts'
 import { disk as nodeDisk, refused, type ShareDisk } from './disk.ts'
 import { checkIndex, checkShare, Folder } from './folder.ts'
 import { immutableSize, packImmutableHeader, packImmutableLeases } from './immutable-container.ts'
-import { ImmutableWriter } from './immutable-writer.ts'
+import { ImmutableWriter, type WriterWorld } from './immutable-writer.ts'
 import { Incoming } from './incoming.ts'
 import { checkSecrets, leaseEnd, makeLease } from './lease.ts'
 import { MUTABLE_MAX } from './mutable-container.ts'
@@ -55,14 +55,19 @@ export type LocalServerOptions = {
 export class LocalServer implements PreparingServer {
   readonly id: Buffer
   readonly name: string
-  readonly #world: SlotWorld
+  readonly #world: SlotWorld & WriterWorld
   readonly #slots: MutableSlots
   readonly #unlock: () => void
   readonly #writers = new Set<ShareWriter>()
   readonly #running = new Set<Promise<unknown>>()
   #closed: Promise<void> | null = null
 
-  private constructor(world: SlotWorld, name: string, left: readonly StorageIndex[], unlock: () => void) {
+  private constructor(
+    world: SlotWorld & WriterWorld,
+    name: string,
+    left: readonly StorageIndex[],
+    unlock: () => void,
+  ) {
     this.id = world.id
     this.name = name
     this.#world = world
@@ -90,7 +95,9 @@ export class LocalServer implements PreparingServer {
       const prepared = new Prepared(folder, disk, shares)
       const incoming = new Incoming(folder, disk, shares)
       const room = new Room(disk, folder.storage, options.reserve)
-      const world = { id, folder, disk, room, shares, incoming, prepared, locks: new SlotLocks(), now }
+      const damaged = new Set<string>()
+      const locks = new SlotLocks()
+      const world = { id, folder, disk, room, shares, incoming, prepared, locks, damaged, now }
       return new LocalServer(world, options.name ?? basename(dir), await prepared.recover(), unlock)
     } catch (err) {
       unlock()
@@ -137,7 +144,8 @@ export class LocalServer implements PreparingServer {
 
   /**
    * Of several at once each gets its own writer; the first to close wins, the others find it there.
-   * A damaged container does not count as had: what is stored instead replaces it.
+   * A damaged container does not count as had, nor does a share that was reported as damaged: what
+   * is stored instead replaces it.
    */
   async allocate(
     index: StorageIndex,
@@ -153,8 +161,10 @@ export class LocalServer implements PreparingServer {
     checkSecrets(what, leases.renew, leases.cancel)
     return await this.#run(what, wait, async () => {
       const there = new Set(await this.#world.folder.list(index))
-      const asked = shares.filter(share => there.has(share))
+      const { damaged } = this.#world
+      const asked = shares.filter(share => there.has(share) && !damaged.has(shareName(index, share)))
       const { renewed: have } = await this.#renew(index, asked, leases, wait?.signal)
+      if (have.size > 0) await this.#settle(index)
       const writers = new Map<number, ShareWriter>()
       for (const share of new Set(shares).difference(have)) {
         if (!(await this.#world.room.promise(immutableSize(size, 1)))) break
@@ -235,6 +245,7 @@ export class LocalServer implements PreparingServer {
     await this.#run(`report ${shareName(index, share)}`, wait, async () => {
       if (!(await this.#world.folder.list(index)).includes(share))
         throw new FsError('ENOENT', shareName(index, share))
+      if (kind === 'immutable') this.#world.damaged.add(shareName(index, share))
       await writeAdvisory(this.#world, kind, index, share, reason)
     })
   }
@@ -285,6 +296,12 @@ export class LocalServer implements PreparingServer {
       commit: () => this.#run('commit what was prepared', undefined, () => write.commit()),
       abort: () => this.#run('abort what was prepared', undefined, () => write.abort()),
     }
+  }
+
+  /** Whoever put shares there may not have come so far as to make their names durable. */
+  async #settle(index: StorageIndex): Promise<void> {
+    const { folder, disk } = this.#world
+    await Promise.all([disk.syncDir(folder.slot(index)), folder.make(folder.slot(index))])
   }
 
   #writer(index: StorageIndex, share: number, size: number, leases: LeaseSecrets): ShareWriter {

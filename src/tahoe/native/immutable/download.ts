@@ -36,22 +36,13 @@ export class Downloads {
     const end = Math.min(range.end, cap.contentSize!)
     if (range.start >= end) return
     const file = this.#file(cap)
-    const { segmentSize } = await file.shape(signal)
-    const last = Math.floor((end - 1) / segmentSize)
-    let segment = Math.floor(range.start / segmentSize)
-    let next: Promise<Buffer> | null = file.segment(segment, signal)
-    while (next) {
-      const bytes = await next
-      const at = segment * segmentSize
-      next = segment < last ? file.segment(++segment, signal) : null
-      next?.catch(() => {}) // whoever goes on reading hears of it
-      yield bytes.subarray(Math.max(0, range.start - at), end - at)
+    try {
+      yield* segments(file, range.start, end, signal)
+    } catch (err) {
+      // What was damaged may have been made good by the time that it is asked for again.
+      if (this.#files.peek(cap.uri()) === file) this.#files.delete(cap.uri())
+      throw err
     }
-  }
-
-  /** Forgets what is known of the shares under an index: they have changed. */
-  forget(index: string): void {
-    for (const [key, file] of this.#files) if (file.index === index) this.#files.delete(key)
   }
 
   #file(cap: Cap): ImmutableFile {
@@ -62,5 +53,24 @@ export class Downloads {
       this.#files.set(key, file, { size: memoryOf(cap) })
     }
     return file
+  }
+}
+
+async function* segments(
+  file: ImmutableFile,
+  start: number,
+  end: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Buffer, void, undefined> {
+  const { segmentSize } = await file.shape(signal)
+  const last = Math.floor((end - 1) / segmentSize)
+  let segment = Math.floor(start / segmentSize)
+  let next: Promise<Buffer> | null = file.segment(segment, signal)
+  while (next) {
+    const bytes = await next
+    const at = segment * segmentSize
+    next = segment < last ? file.segment(++segment, signal) : null
+    next?.catch(() => {}) // whoever goes on reading hears of it
+    yield bytes.subarray(Math.max(0, start - at), end - at)
   }
 }

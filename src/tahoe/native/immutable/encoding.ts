@@ -91,6 +91,11 @@ export class EncodeThread {
     }
   }
 
+  /** Whether it is gone, and answers nobody any more. */
+  get isDead(): boolean {
+    return this.#dead !== null
+  }
+
   async close(): Promise<void> {
     await this.#worker.terminate()
   }

@@ -3,9 +3,10 @@
 
 import { codeOf, FsError } from '../../../errors.ts'
 import type { Log } from '../../../log.ts'
-import type { ShareWriter, StorageServer } from '../../storage/server.ts'
+import type { Allocated, ShareWriter, StorageServer } from '../../storage/server.ts'
 import { happinessOf, place } from '../placement.ts'
 import type { Secrets } from '../secrets.ts'
+import { Comparison } from './comparison.ts'
 
 /** Shares are made `total`, of which `needed` suffice; they must be spread over `happy` servers. */
 export type ShareNumbers = { readonly needed: number; readonly happy: number; readonly total: number }
@@ -87,31 +88,27 @@ export class Pushes {
   }
 
   async #allocate(): Promise<void> {
-    const { index, length, signal } = this.#stored
+    const { index, signal } = this.#stored
     const takes = this.#servers.map(() => true)
     const lose = (server: number, err: unknown) => {
       takes[server] = false
       this.#lost(server, err)
     }
+    /** By name only, until it was asked for. */
+    const listed = this.#servers.map(() => new Set<number>())
     if (this.#servers.length > 1)
       await this.#onEach(async (server, i) => {
-        for (const share of await server.list('immutable', index, { signal })) this.#holdings[i]!.add(share)
+        listed[i] = new Set(await server.list('immutable', index, { signal }))
       }, lose)
     for (let again = true; again; ) {
       again = false
-      const given = place(this.#rules.shares.total, this.#holdings, takes)
+      const seen = this.#holdings.map((held, i) => held.union(listed[i]!))
+      const given = place(this.#rules.shares.total, seen, takes)
       await this.#onEach(
-        async (server, i) => {
-          const wanted = given[i]!
-          if (wanted.length === 0) return
-          const leases = this.#rules.secrets.leases(index, server.id)
-          const { have, writers } = await server.allocate(index, wanted, length, leases, { signal })
-          for (const share of have) this.#holdings[i]!.add(share)
-          for (const [share, writer] of writers) {
-            this.#holdings[i]!.add(share)
-            this.#pushes.push({ share, server: i, writer, parts: [], at: 0 })
-          }
-          if (wanted.some(share => !this.#holdings[i]!.has(share))) throw new FsError('ENOSPC', 'allocate')
+        async (_server, i) => {
+          const wanted = new Set(given[i]).union(listed[i]!)
+          listed[i] = new Set()
+          if (wanted.size > 0) await this.#ask(i, [...wanted])
         },
         (server, err) => {
           again = true
@@ -120,6 +117,26 @@ export class Pushes {
       )
     }
     this.#mustBeHappy()
+  }
+
+  /** Asks a server for room; what it has already is compared instead of written. */
+  async #ask(server: number, wanted: readonly number[]): Promise<void> {
+    const { have, writers } = await this.#room(server, wanted)
+    for (const share of have) {
+      const allocate = async () => (await this.#room(server, [share])).writers.get(share)
+      const at = { server: this.#servers[server]!, index: this.#stored.index, share, allocate }
+      this.#pushes.push({ share, server, writer: new Comparison(at), parts: [], at: 0 })
+    }
+    for (const [share, writer] of writers) this.#pushes.push({ share, server, writer, parts: [], at: 0 })
+    for (const share of [...have, ...writers.keys()]) this.#holdings[server]!.add(share)
+    if (wanted.some(share => !this.#holdings[server]!.has(share))) throw new FsError('ENOSPC', 'allocate')
+  }
+
+  #room(server: number, shares: readonly number[]): Promise<Allocated> {
+    const { index, length, signal } = this.#stored
+    const { id } = this.#servers[server]!
+    const leases = this.#rules.secrets.leases(index, id)
+    return this.#servers[server]!.allocate(index, shares, length, leases, { signal })
   }
 
   async #onEach(

@@ -77,7 +77,7 @@ export class Uploads {
 
   #open(convergence: Uint8Array, shape: Shape): Encoding {
     if (shape.size * (shape.total / shape.needed) <= DIRECT) return new DirectEncoding(convergence, shape)
-    this.#thread ??= new EncodeThread()
+    if (!this.#thread || this.#thread.isDead) this.#thread = new EncodeThread()
     return this.#thread.open(convergence, shape)
   }
 

@@ -1,0 +1,74 @@
+// A share that a server has already, while its file is stored again. A container that looks whole
+// says nothing of its bytes, and whoever stores may keep no other copy: so what would be written is
+// compared with what is there, and from the first difference on it is written anew.
+
+import { codeOf, FsError } from '../../../errors.ts'
+import type { ShareWriter, StorageServer } from '../../storage/server.ts'
+
+/** Bytes of what was found to be good that are copied at a time. */
+const STEP = 1 << 20
+
+export type Compared = {
+  readonly server: StorageServer
+  readonly index: string
+  readonly share: number
+  /** A writer for the share, once the server knows that what it has is damaged; none where it insists. */
+  allocate(): Promise<ShareWriter | undefined>
+}
+
+/** To be written to in order. */
+export class Comparison implements ShareWriter {
+  readonly #what: Compared
+  #writer: ShareWriter | null = null
+
+  constructor(what: Compared) {
+    this.#what = what
+  }
+
+  async write(offset: number, parts: readonly Uint8Array[]): Promise<void> {
+    if (!this.#writer && !(await this.#isThere(offset, parts))) this.#writer = await this.#anew(offset)
+    await this.#writer?.write(offset, parts)
+  }
+
+  async close(): Promise<void> {
+    await this.#writer?.close()
+  }
+
+  async abort(): Promise<void> {
+    await this.#writer?.abort()
+  }
+
+  async #isThere(offset: number, parts: readonly Uint8Array[]): Promise<boolean> {
+    const { server, index, share } = this.#what
+    let start = offset
+    try {
+      for (const part of parts) {
+        const there = await server.read('immutable', index, share, start, start + part.length)
+        if (!there.equals(part)) return false
+        start += part.length
+      }
+      return true
+    } catch (err) {
+      if (codeOf(err) === 'EIO' || codeOf(err) === 'ENOENT') return false
+      throw err
+    }
+  }
+
+  /** What comes before `good` is as it should be. */
+  async #anew(good: number): Promise<ShareWriter> {
+    const { server, index, share, allocate } = this.#what
+    await server.adviseCorrupt('immutable', index, share, 'it is not what is stored again').catch(() => {})
+    const writer = await allocate()
+    if (!writer) throw new FsError('EIO', `share ${share} of ${index} is damaged, and stays`)
+    try {
+      for (let at = 0; at < good; at += STEP) {
+        const end = Math.min(at + STEP, good)
+        await writer.write(at, [await server.read('immutable', index, share, at, end)])
+      }
+      return writer
+    } catch (err) {
+      await writer.abort()
+      throw err
+    }
+  }
+}
