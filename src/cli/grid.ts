@@ -29,7 +29,9 @@ export type GridOptions = {
 export async function gridOf({ grid, shares, nodeDirectory }: GridOptions): Promise<GridChoice> {
   const [, kind, given] = /^(\w+)(?::(.+))?$/.exec(grid ?? (await usual(nodeDirectory))) ?? []
   if (kind === 'local') {
-    const dirs = given === undefined ? [defaultStore()] : given.split(',').map(dir => resolve(dir))
+    const names = given === undefined ? [defaultStore()] : given.split(',')
+    if (names.includes('')) throw new Wrong(`--grid ${grid}: a folder has no name`, USED_WRONGLY)
+    const dirs = names.map(dir => resolve(dir))
     return { kind, dirs, shares: sharesOf(shares, dirs.length) }
   }
   if (kind !== 'gateway')

@@ -18,7 +18,7 @@ export type RootSource = {
 const MAX_TEXT = 1 << 20
 
 /** What `tahoe create-alias` takes for a name, and no more than a name is long. */
-const aliasName = /^[^:/\s]{1,100}$/
+const aliasName = /^[^#:/\s][^:/\s]{0,99}$/
 
 export async function readRoot({ root, rootFile, nodeDirectory }: RootSource): Promise<Cap> {
   if (root !== undefined && rootFile !== undefined)
@@ -46,8 +46,9 @@ export async function readRoot({ root, rootFile, nodeDirectory }: RootSource): P
     )
   })
   for (const line of lines.split('\n')) {
-    const [, name, cap] = /^\s*([^#:\s][^:]*?)\s*:\s*(\S+)\s*$/.exec(line) ?? []
-    if (name === alias && cap !== undefined) return directoryCap(cap, `alias ${alias} in ${file}`)
+    const colon = line.indexOf(':')
+    const [name, cap] = [line.slice(0, Math.max(0, colon)).trim(), line.slice(colon + 1).trim()]
+    if (name === alias && cap !== '') return directoryCap(cap, `alias ${alias} in ${file}`)
   }
   throw new Wrong(`${file} has no alias ${alias}; name another with --root, or give --root-file FILE`)
 }

@@ -128,6 +128,16 @@ const cases: Record<string, Case> = {
     code: 2,
     like: /--grid native:\/tmp: give local, local:DIR, local:DIR1,DIR2… \(folders here\), or gateway\[:URL\]/,
   },
+  'a folder without a name': {
+    args: w => ['serve', '--grid', `local:${w.user.path('l')},`],
+    code: 2,
+    like: /--grid local:.*,: a folder has no name/,
+  },
+  'an alias file that is no list of aliases': {
+    prepare: w => nodeDir(w, `a${' '.repeat(500_000)}b`),
+    args: w => ['serve', ...withNode(w)],
+    like: /has no alias tahoe/,
+  },
   'shares that are no three numbers': {
     args: w => ['serve', '--grid', `local:${w.user.path('l')}`, '--shares', '3of10'],
     code: 2,
