@@ -19,23 +19,29 @@ export type Compared = {
 /** To be written to in order. */
 export class Comparison implements ShareWriter {
   readonly #what: Compared
-  #writer: ShareWriter | null = null
+  #writer: Promise<ShareWriter> | null = null
+  #over = false
 
   constructor(what: Compared) {
     this.#what = what
   }
 
   async write(offset: number, parts: readonly Uint8Array[]): Promise<void> {
-    if (!this.#writer && !(await this.#isThere(offset, parts))) this.#writer = await this.#anew(offset)
-    await this.#writer?.write(offset, parts)
+    if (!this.#writer) {
+      if (await this.#isThere(offset, parts)) return
+      if (this.#over) throw new FsError('EINVAL', `write share ${this.#what.share}: it was given up`)
+      this.#writer = this.#anew(offset)
+    }
+    await (await this.#writer).write(offset, parts)
   }
 
   async close(): Promise<void> {
-    await this.#writer?.close()
+    await (await this.#writer)?.close()
   }
 
   async abort(): Promise<void> {
-    await this.#writer?.abort()
+    this.#over = true
+    await (await this.#writer?.catch(() => null))?.abort()
   }
 
   async #isThere(offset: number, parts: readonly Uint8Array[]): Promise<boolean> {
