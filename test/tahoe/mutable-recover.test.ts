@@ -1,7 +1,7 @@
 // A publish over several folders is cut off at every step: what an earlier process prepared is
 // ended, and the old version or the new is there, whole.
 
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, truncateSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
@@ -72,25 +72,36 @@ const halting = (server: LocalServer): PreparingServer =>
     },
   })
 
-test('three folders: what was prepared and not committed is committed by the next process', async t => {
-  const dir = mkdtempSync(join(tmpdir(), 'mutable-'))
-  t.teardown(() => rmSync(dir, { recursive: true, force: true }))
-  const open = () => Promise.all([0, 1, 2].map(i => LocalServer.open({ dir: join(dir, `disk${i}`) })))
-  const shares = { needed: 2, happy: 1, total: 6 }
+for (const damaged of [false, true])
+  test(`three folders: what was prepared and not committed is committed by the next process${damaged ? ', also beside a share that is damaged' : ''}`, async t => {
+    const dir = mkdtempSync(join(tmpdir(), 'mutable-'))
+    t.teardown(() => rmSync(dir, { recursive: true, force: true }))
+    const open = () => Promise.all([0, 1, 2].map(i => LocalServer.open({ dir: join(dir, `disk${i}`) })))
+    const shares = { needed: 2, happy: 1, total: 6 }
 
-  let servers = await open()
-  const { cap } = await filesOver(servers, shares).create('SSK', Buffer.from('old'))
-  await t.throwsAsync(
-    filesOver([servers[0]!, ...servers.slice(1).map(halting)], shares).modify(cap, () => Buffer.from('new')),
-    { code: 'EAGAIN' },
-  )
-  for (const server of servers) await server.close()
+    let servers = await open()
+    const { cap } = await filesOver(servers, shares).create('SSK', Buffer.from('old'))
+    await t.throwsAsync(
+      filesOver([servers[0]!, ...servers.slice(1).map(halting)], shares).modify(cap, () =>
+        Buffer.from('new'),
+      ),
+      { code: 'EAGAIN' },
+    )
+    for (const server of servers) await server.close()
+    if (damaged) {
+      const shares = readdirSync(join(dir, 'disk1', 'storage', 'shares'), {
+        recursive: true,
+        withFileTypes: true,
+      })
+      const { parentPath, name } = shares.find(each => each.isFile())!
+      truncateSync(join(parentPath, name), 0)
+    }
 
-  servers = await open()
-  t.deepEqual(await recover(servers), { committed: 1, aborted: 0 })
-  t.deepEqual(await recover(servers), { committed: 0, aborted: 0 })
-  const files = filesOver(servers, shares)
-  t.is((await collected(files.read(cap, everything))).toString(), 'new')
-  t.is((await files.modify(cap, () => Buffer.from('newer'))).toString(), 'newer')
-  for (const server of servers) await server.close()
-})
+    servers = await open()
+    t.deepEqual(await recover(servers), { committed: 1, aborted: 0 })
+    t.deepEqual(await recover(servers), { committed: 0, aborted: 0 })
+    const files = filesOver(servers, shares)
+    t.is((await collected(files.read(cap, everything))).toString(), 'new')
+    t.is((await files.modify(cap, () => Buffer.from('newer'))).toString(), 'newer')
+    for (const server of servers) await server.close()
+  })

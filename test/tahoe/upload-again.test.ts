@@ -1,13 +1,16 @@
 // Content that is stored again: what is damaged of it by then is made good, and never taken for there.
 
 import { readFile, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import test from 'ava'
 import { silent } from '../../src/log.ts'
 import { Downloads } from '../../src/tahoe/native/immutable/download.ts'
 import { Uploads } from '../../src/tahoe/native/immutable/upload.ts'
 import { Secrets } from '../../src/tahoe/native/secrets.ts'
+import { LocalServer } from '../../src/tahoe/storage/local.ts'
 import { Folders } from '../support/folders.ts'
 import { goldenNode } from '../support/golden.ts'
+import { collected, everything, filesOver } from '../support/mutable-world.ts'
 import { bytesOf, sourceOf } from '../support/tahoe-bytes.ts'
 
 const secrets = new Secrets(goldenNode.convergence, goldenNode.leaseSecret)
@@ -64,4 +67,20 @@ test('after the thread that encodes has died, the next upload has another', asyn
   await uploads.close()
   const cap = await uploads.upload(sourceOf(Buffer.concat([content, content])))
   t.is(cap.contentSize, 2 * content.length)
+})
+
+test('a mutable file of which one folder has several shares is written though some of them are damaged', async t => {
+  const folders = await Folders.open(t, 1)
+  const files = filesOver(folders.servers, { needed: 3, happy: 1, total: 10 })
+  const { cap } = await files.create('SSK', Buffer.from('old'))
+  await Promise.all((await folders.shares()).slice(2, 6).map(file => truncate(file, 100)))
+  await folders.close()
+  const server = await LocalServer.open({ dir: join(folders.dir, '0') })
+  t.teardown(() => server.close())
+  const later = filesOver([server])
+  t.is((await collected(later.read(cap, everything))).toString(), 'old')
+  await later.modify(cap, () => Buffer.from('new'))
+  t.is((await collected(filesOver([server]).read(cap, everything))).toString(), 'new')
+  for await (const { shares } of server.slots())
+    t.deepEqual(new Set([...shares.values()].map(({ kind }) => kind)), new Set(['mutable']))
 })

@@ -18,7 +18,7 @@ import { MutableSlots, type SlotWorld } from './mutable-slots.ts'
 import { OpenShares, readData, shareName } from './open-shares.ts'
 import { Prepared } from './prepared.ts'
 import { IMMUTABLE_OWNER, renew } from './renewal.ts'
-import { CONTAINER_VERSION, checkChange, checkRange } from './replacement.ts'
+import { CONTAINER_VERSION, checkRange, checkWrite } from './replacement.ts'
 import { type Reserve, Room } from './room.ts'
 import type {
   Allocated,
@@ -343,22 +343,4 @@ export class LocalServer implements PreparingServer {
       unlock()
     }
   }
-}
-
-/** EINVAL for what no slot could take; else what to call it. */
-function checkWrite(
-  index: StorageIndex,
-  secrets: WriteSecrets,
-  changes: ReadonlyMap<number, TestWrite>,
-  reads: ReadVector,
-): string {
-  checkIndex(index)
-  const what = `write to the slot ${index}`
-  checkSecrets(what, secrets.renew, secrets.cancel, secrets.writeEnabler)
-  for (const [share, change] of changes) {
-    checkShare(share)
-    checkChange(what, change)
-  }
-  for (const { offset, size } of reads) checkRange(what, offset, size)
-  return what
 }

@@ -5,7 +5,7 @@
 // Several shares of a slot at once go by way of prepared.ts, all or none of them: a sync for each
 // file, and four of directories.
 
-import { FsError } from '../../errors.ts'
+import { codeOf, FsError } from '../../errors.ts'
 import { errno, refused, type ShareDisk } from './disk.ts'
 import type { Folder } from './folder.ts'
 import type { Incoming } from './incoming.ts'
@@ -185,13 +185,20 @@ export class MutableSlots {
     }
   }
 
-  /** Every share of the slot, each under the caller's write enabler. */
+  /** Every good share of the slot, each under the caller's write enabler. EIO where there are only damaged ones: nobody can say whose they are. */
   async #hold(index: StorageIndex, { writeEnabler }: WriteSecrets): Promise<Found> {
     const { folder, shares } = this.#world
     const found = new Map<number, Held & { container: MutableContainer }>()
+    let damage: unknown = null
     try {
       for (const share of await folder.list(index)) {
-        const { container, release } = await shares.hold(index, share)
+        const held = await shares.hold(index, share).catch((err: unknown) => {
+          if (codeOf(err) !== 'EIO') throw err
+          damage = err
+          return null
+        })
+        if (!held) continue
+        const { container, release } = held
         if (container.kind !== 'mutable') {
           release()
           throw new FsError('EIO', `${shareName(index, share)} is not mutable`)
@@ -200,6 +207,7 @@ export class MutableSlots {
         if (!sameSecret(container.header.writeEnabler, writeEnabler))
           throw new FsError('EACCES', `${shareName(index, share)} has another write enabler`)
       }
+      if (damage !== null && found.size === 0) throw damage
       return found
     } catch (err) {
       for (const held of found.values()) held.release()

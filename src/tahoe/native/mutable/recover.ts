@@ -1,7 +1,7 @@
 // What a publish that was cut off left prepared on some servers (publish.ts): it is ended one way
 // or the other, so that enough shares of the new version, or of the old one, are there.
 
-import { FsError } from '../../../errors.ts'
+import { codeOf, FsError } from '../../../errors.ts'
 import { type Header, Malformed, type Span } from '../../format/ssk.ts'
 import { HEADER_SIZE, parseHeader } from '../../format/ssk-header.ts'
 import { signed } from '../../format/ssk-keys.ts'
@@ -73,11 +73,15 @@ async function checkedHeader(share: LeftWrite): Promise<Header | null> {
   return (await signed(publicDer, header.signed, signature)) ? header : null
 }
 
-/** The shares that are in place, by number. */
+/** The shares that are in place and not damaged, by number. */
 async function headersOn(index: StorageIndex, server: PreparingServer): Promise<[number, Header][]> {
   const found: [number, Header][] = []
   for (const number of await server.list('mutable', index)) {
-    const header = headerOf(await server.read('mutable', index, number, 0, HEADER_SIZE))
+    const prefix = await server.read('mutable', index, number, 0, HEADER_SIZE).catch((err: unknown) => {
+      if (codeOf(err) !== 'EIO') throw err
+      return Buffer.alloc(0)
+    })
+    const header = headerOf(prefix)
     if (header !== null) found.push([number, header])
   }
   return found
