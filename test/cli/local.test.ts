@@ -111,6 +111,16 @@ test('without the disk of its first folder a grid of several is not begun anew',
   t.deepEqual(await readdir(someone.dir).then(names => names.includes('one')), false)
 })
 
+test('folders named in another order are not made into another grid', async t => {
+  const someone = await user(t)
+  const [one, two] = [someone.path('one'), someone.path('two')]
+  const first = await someone.serve('--grid', `local:${one},${two}`)
+  await end(someone, first)
+  const said = await someone.run(['serve', '--grid', `local:${two},${one}`])
+  refused(t, said, 1, /one is the first folder of a grid: name it before \S+two/)
+  t.false((await readdir(two)).includes('private'))
+})
+
 test('a folder that a running Tahoe node has is left to it', async t => {
   const someone = await user(t)
   const dir = someone.path('node')

@@ -61,12 +61,15 @@ export async function openLocal({ dirs, shares, log = silent }: LocalOptions): P
   }
 }
 
-/** EINVAL where the first folder has nothing and another has: a grid would begin beside one that is there. */
+/** EINVAL where another folder is of a grid that the first knows nothing of: one would begin beside it. */
 async function mustBeNew([first, ...others]: readonly string[]): Promise<void> {
-  if (await isThere(join(first!, 'my_nodeid'))) return
-  for (const other of others)
-    if (await isThere(join(other, 'my_nodeid')))
+  const isEmpty = !(await isThere(join(first!, 'my_nodeid')))
+  for (const other of others) {
+    if (isEmpty && (await isThere(join(other, 'my_nodeid'))))
       throw new FsError('EINVAL', `${first} is empty, and ${other} is not: is its disk not mounted?`)
+    if (await isThere(join(other, 'private', 'folders')))
+      throw new FsError('EINVAL', `${other} is the first folder of a grid: name it before ${first}`)
+  }
 }
 
 /** The folders of this grid, by path, with the ids that they have. */
