@@ -5,7 +5,7 @@ import type { Cap } from '../../tahoe/cap.ts'
 import type { Child, Listing } from '../../tahoe/grid.ts'
 import { nameKey } from '../names.ts'
 import type { Folder, Intent } from '../tree/folder.ts'
-import { type Inode, stamp } from '../tree/inode.ts'
+import { type Inode, later, stamp } from '../tree/inode.ts'
 import { intend, rest, settle } from '../tree/intents.ts'
 import type { Change, Tree } from '../tree/tree.ts'
 import { type Conflicts, copyName } from './conflicts.ts'
@@ -116,8 +116,13 @@ export class Verdict {
     const inode = intent.want === null ? undefined : this.#tree.known(intent.want)
     const draft = inode?.local?.draft
     if (!has(this.#folder, intent) || !draft?.overtaken) return
+    const theirs = inode!.cap!
     draft.setAside()
     const copy = this.#setAside(intent, inode!)
+    // Where the name is to come, the one that leads to theirs may be about to go.
+    const comes = !intent.expect?.same(theirs)
+    if (comes && !this.#listing.children.get(intent.real)?.cap.same(theirs))
+      this.#name(intent.name, theirs, inode!)
     this.#change.ops.push(this.#tree.rows.local(inode!))
     this.#tell(intent.name, copy, 'was changed here and on the grid: what was changed here is in the copy')
   }
@@ -145,6 +150,29 @@ export class Verdict {
     inode.key = nameKey(copy)
     stamp(inode)
     return copy
+  }
+
+  /** A name for a mutable file that is on the grid, as an inode of its own beside the one that it had. */
+  #name(name: string, cap: Cap, { mode, mtime, local }: Inode): void {
+    const ctime = later(mtime)
+    const unasked = { size: 0, mark: 0n, version: null, createverf: null, publishedAt: 0 }
+    const inode: Inode = {
+      ...this.#tree.draw(),
+      ...{ kind: 'file', cap, mode, atime: ctime, mtime: ctime, ctime, writable: true, edges: 1, ...unasked },
+      parent: this.#dir.id,
+      key: nameKey(name),
+      local: {
+        since: Date.now(),
+        metadata: local!.metadata,
+        sent: [],
+        changes: 0,
+        draft: null,
+        target: null,
+      },
+    }
+    this.#tree.add(inode, this.#change)
+    this.#change.ops.push(this.#tree.rows.local(inode), ['setMeta', 'lastId', this.#tree.lastId])
+    intend(this.#tree, this.#folder, name, inode.id, this.#change)
   }
 
   #rest(inode: Inode): void {
