@@ -20,6 +20,7 @@ import { attrOf, type Inode, type Owner, touch } from './tree/inode.ts'
 import { Listings } from './tree/listings.ts'
 import { Change, Tree } from './tree/tree.ts'
 import type * as V from './vfs.ts'
+import { Adoption, MUTABLE_MAX } from './write/adoption.ts'
 import { Changes, type Place, refuseAttrs } from './write/changes.ts'
 import { Committer } from './write/committer.ts'
 import { type Disk, disk as thisDisk } from './write/disk.ts'
@@ -86,6 +87,7 @@ export class Tahoefs implements V.Vfs {
   readonly #staging: Staging
   readonly #committer: Committer
   readonly #changes: Changes
+  readonly #adoption: Adoption
   readonly #once: Once
   readonly #publisher: Publisher
   readonly #log: Log
@@ -144,6 +146,16 @@ export class Tahoefs implements V.Vfs {
       tempo: options.tempo ?? {},
     })
     this.#changes = new Changes(tree, owner, inode => this.#publisher.waits(inode))
+    this.#adoption = new Adoption({
+      tree,
+      listings: this.#listings,
+      reader: this.#reader,
+      contents,
+      staging,
+      changes: this.#changes,
+      waits: inode => this.#publisher.waits(inode),
+      commit: draft => this.#commit(draft),
+    })
     this.#once = new Once(state)
     this.root = tree.root
   }
@@ -282,7 +294,8 @@ export class Tahoefs implements V.Vfs {
     let before: V.Attr
     let inode: Inode
     try {
-      inode = file()
+      while (this.#adoption.isDue((inode = file()))) await this.#adoption.ready(id, undefined, call?.signal)
+      if (inode.cap?.mutable && offset + data.length > MUTABLE_MAX) throw new FsError('EFBIG', 'write')
       before = this.#attr(inode)
       draft = this.#changes.draft(inode, change)
     } catch (err) {
@@ -313,6 +326,8 @@ export class Tahoefs implements V.Vfs {
   ): Promise<V.Change> {
     return this.#once.do(call?.once, async kept => {
       await this.#known([this.#tree.inode(id).parent], call)
+      const { size } = wanted
+      if (size !== undefined) await this.#adopted(id, size, call?.signal)
       const inode = this.#tree.inode(id)
       if (call?.guard !== undefined && call.guard !== inode.ctime) throw new FsError('ECANCELED', 'setattr')
       if (Object.values(wanted).every(value => value === undefined)) {
@@ -329,8 +344,18 @@ export class Tahoefs implements V.Vfs {
   }
 
   create(dir: V.FileId, name: string, how: V.CreateHow, call?: V.ChangingCall): Promise<V.Made> {
-    return this.#change('create', [dir], call, ([place], change) =>
-      this.#changes.create(place!, name, how, change),
+    const size = how.mode === 'unchecked' ? how.attrs.size : undefined
+    const adopted = async () => {
+      const there = size === undefined ? undefined : this.#tree.folder(dir)?.find(name)
+      if (there) await this.#adopted(there.id, size!, call?.signal)
+      return undefined
+    }
+    return this.#change(
+      'create',
+      [dir],
+      call,
+      ([place], change) => this.#changes.create(place!, name, how, change),
+      adopted,
     )
   }
 
@@ -371,7 +396,7 @@ export class Tahoefs implements V.Vfs {
       [dir],
       call,
       ([place], change, inside) => this.#changes.rmdir(place!, name, inside, change),
-      name,
+      () => this.#inside(dir, name, call),
     )
   }
 
@@ -387,7 +412,7 @@ export class Tahoefs implements V.Vfs {
       [fromDir, toDir],
       call,
       ([from, to], change, inside) => this.#changes.rename(from!, fromName, to!, toName, inside, change),
-      toName,
+      () => this.#inside(toDir, toName, call),
     )
   }
 
@@ -427,25 +452,20 @@ export class Tahoefs implements V.Vfs {
   }
 
   /**
-   * One change of names: the directories are known, and so is what `victim` names in the last
-   * of them if it is a directory; then all is judged and done in one turn, and made durable.
+   * One change of names: the directories are known, and so is what `inside` gives, which the change
+   * may displace; then all is judged and done in one turn, and made durable.
    */
   #change<T>(
     what: string,
     dirs: readonly V.FileId[],
     call: V.ChangingCall | undefined,
     work: (places: readonly Place[], change: Change, inside: Folder | undefined) => T,
-    victim?: string,
+    look: () => Promise<Folder | undefined> = async () => undefined,
   ): Promise<T> {
     return this.#once.do(call?.once, async kept => {
       for (const id of dirs) this.#mayChange(what, this.#tree.directory(id))
       await this.#known(dirs, call)
-      let inside: Folder | undefined
-      if (victim !== undefined) {
-        const found = this.#tree.folder(dirs.at(-1)!)?.find(victim)
-        if (found && this.#tree.known(found.id)?.kind === 'directory')
-          inside = await this.#listings.known(found.id, call?.signal)
-      }
+      const inside = await look()
       const places = dirs.map(id => ({ dir: this.#tree.directory(id), folder: this.#tree.folder(id)! }))
       for (const { dir } of places) this.#mayChange(what, dir)
       const change = new Change()
@@ -453,6 +473,22 @@ export class Tahoefs implements V.Vfs {
       await this.#durable(change, kept(result))
       return result
     })
+  }
+
+  /** What is in a directory that a change may displace. */
+  async #inside(dir: V.FileId, name: string, call: V.Call | undefined): Promise<Folder | undefined> {
+    const found = this.#tree.folder(dir)?.find(name)
+    if (!found || this.#tree.known(found.id)?.kind !== 'directory') return undefined
+    return await this.#listings.known(found.id, call?.signal)
+  }
+
+  /** A mutable file's content is brought here before it is cut or prolonged. */
+  async #adopted(id: V.FileId, size: number, signal: AbortSignal | undefined): Promise<void> {
+    const inode = this.#tree.inode(id)
+    if (this.#readOnly || !inode.writable) return // it will be refused
+    if (inode.cap?.mutable && size > MUTABLE_MAX) throw new FsError('EFBIG', 'a mutable file of this size')
+    const isDue = (now: Inode) => this.#adoption.isDue(now) && !(size === 0 && now.version)
+    while (isDue(this.#tree.inode(id))) await this.#adoption.ready(id, size, signal)
   }
 
   /** Sees that directories are known, and that this disk has room to note what is done in them. */

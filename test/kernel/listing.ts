@@ -1,7 +1,10 @@
-// A tree as the grid's own web API has it, and as the guest says it sees it, in the same words.
+// A tree as the grid has it, and as the guest says it sees it, in the same words.
 
 import { createHash } from 'node:crypto'
+import type { Cap } from '../../src/tahoe/cap.ts'
+import type { Grid } from '../../src/tahoe/grid.ts'
 import { Turns } from '../../src/tahoe/turns.ts'
+import { bytesOf } from '../support/tahoe-bytes.ts'
 
 /** A node's `?t=json` of a directory, as far as it is looked at. */
 type Listed = ['dirnode', { children: Record<string, Found> }]
@@ -13,7 +16,25 @@ type Found = [
 /** Requests at a time. */
 const LANES = 6
 
-/** Everything below a directory: one line for each name, sorted. See `listing` in checks.sh. */
+/** The same of a grid without a web API. */
+export async function listingOn(grid: Grid, dir: Cap, at = ''): Promise<string[]> {
+  const lines: string[] = []
+  for (const [name, { cap, metadata }] of (await grid.list(dir)).children) {
+    const path = at + name
+    if (cap.type === 'directory') {
+      lines.push(`d ${path}`, ...(await listingOn(grid, cap, `${path}/`)))
+      continue
+    }
+    const bytes = await bytesOf(grid.read(cap, { start: 0, end: cap.size! }))
+    const isSymlink = (metadata['tahoe-nfs'] as { type?: string } | undefined)?.type === 'symlink'
+    lines.push(
+      isSymlink ? `l ${path} -> ${bytes}` : `f ${createHash('sha256').update(bytes).digest('hex')} ${path}`,
+    )
+  }
+  return lines.sort()
+}
+
+/** Everything below a directory, by a node's web API: one line for each name, sorted. See `listing` in checks.sh. */
 export async function listingOf(node: { url: string }, dir: string): Promise<string[]> {
   const turns = new Turns(LANES)
   const get = async <T>(uri: string, query: string, take: (answer: Response) => Promise<T>): Promise<T> => {

@@ -13,7 +13,7 @@ import { Served } from './served.ts'
 import { judged } from './suite.ts'
 
 await judged(test, 'tahoe read-write', {
-  scripts: ['readwrite', 'killed', 'published', 'emptied', 'gone', 'ended'].map(
+  scripts: ['readwrite', 'killed', 'published', 'elsewhere', 'emptied', 'gone', 'ended'].map(
     name => `test/kernel/${name}.sh`,
   ),
   memoryMb: 1024,
@@ -26,9 +26,13 @@ await judged(test, 'tahoe read-write', {
     let node = await start() // its own, which can be restarted
     teardown(() => node.stop())
     const root = await makeTree(node, {})
-    const server = await Served.start({ url: node.url, root })
+    const server = await Served.start({ grid: `gateway:${node.url}`, root })
     teardown(() => server[Symbol.asyncDispose]())
-    const other = await Served.start({ url: node.url, root, args: ['--read-only', '--dir-ttl', '0'] })
+    const other = await Served.start({
+      grid: `gateway:${node.url}`,
+      root,
+      args: ['--read-only', '--dir-ttl', '0'],
+    })
     teardown(() => other[Symbol.asyncDispose]())
     const killed = async (): Promise<void> => {
       await server.kill()
@@ -41,7 +45,7 @@ await judged(test, 'tahoe read-write', {
     const machineRestarts = async (): Promise<void> => {
       await Promise.all([server.kill(), other.kill(), node.stop()])
       node = await start()
-      await Promise.all([server.again(node.url), other.again(node.url)])
+      await Promise.all([server.again(`gateway:${node.url}`), other.again(`gateway:${node.url}`)])
     }
     return {
       env: { PORT: server.port, OTHER_PORT: other.port },

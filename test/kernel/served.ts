@@ -1,4 +1,4 @@
-// `tahoe-nfs serve` over a root on a real node, in a process of its own: it can be killed, and
+// `tahoe-nfs serve` over a root on a real node, or in a folder, in a process of its own: it can be killed, and
 // comes back on the same port with the same state.
 
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
@@ -15,15 +15,17 @@ import { checkout } from './image.ts'
 const bin = join(checkout, 'bin/tahoe-nfs.js')
 
 export type ServedOptions = {
-  readonly url: string
-  readonly root: Cap
+  /** What `--grid` is given. */
+  readonly grid: string
+  /** Null for the one that the folder has. */
+  readonly root: Cap | null
   /** More options of `serve`. */
   readonly args?: readonly string[]
 }
 
 export class Served implements AsyncDisposable {
   readonly #options: ServedOptions
-  #url: string
+  #grid: string
   /** Holds the root cap, the state, and the home that the program is given. */
   readonly #dir: string
   #child: ChildProcess | null = null
@@ -32,14 +34,14 @@ export class Served implements AsyncDisposable {
 
   private constructor(options: ServedOptions, dir: string) {
     this.#options = options
-    this.#url = options.url
+    this.#grid = options.grid
     this.#dir = dir
     process.on('exit', this.#exit)
   }
 
   static async start(options: ServedOptions): Promise<Served> {
     const dir = await mkdtemp(join(tmpdir(), 'served-'))
-    await writeFile(join(dir, 'root'), options.root.uri(), { mode: 0o600 })
+    if (options.root) await writeFile(join(dir, 'root'), options.root.uri(), { mode: 0o600 })
     const served = new Served(options, dir)
     await served.again()
     return served
@@ -50,14 +52,15 @@ export class Served implements AsyncDisposable {
   }
 
   /** Starts the one that has ended, or was killed, anew; the node may be elsewhere by then. */
-  async again(url = this.#url): Promise<void> {
-    const { args = [] } = this.#options
-    this.#url = url
+  async again(grid = this.#grid): Promise<void> {
+    const { root, args = [] } = this.#options
+    this.#grid = grid
     const own = ['--uid', '0', '--gid', '0', '--log-level', 'warn', ...args]
-    const places = ['--root-file', join(this.#dir, 'root'), '--state', this.#state]
+    const rootFile = root === null ? [] : ['--root-file', join(this.#dir, 'root')]
+    const places = [...rootFile, '--state', this.#state]
     const child = spawn(
       process.execPath,
-      [bin, 'serve', '--grid', `gateway:${url}`, ...places, '--listen', `127.0.0.1:${this.#port}`, ...own],
+      [bin, 'serve', '--grid', grid, ...places, '--listen', `127.0.0.1:${this.#port}`, ...own],
       { stdio: ['ignore', 'pipe', 'inherit'], env: this.#env },
     )
     this.#child = child
@@ -68,6 +71,11 @@ export class Served implements AsyncDisposable {
       if (port !== undefined) return void (this.#port = Number(port))
     }
     throw new Error(`the server did not serve: ${said}`)
+  }
+
+  /** Ends it as a user does; `again` starts it anew. */
+  stop(): Promise<void> {
+    return this.#end('SIGTERM')
   }
 
   /** kill -9. */
@@ -89,7 +97,7 @@ export class Served implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#end('SIGTERM')
+    await this.stop()
     process.off('exit', this.#exit)
     await rm(this.#dir, { recursive: true, force: true })
   }

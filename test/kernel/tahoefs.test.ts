@@ -15,7 +15,11 @@ await judged(test, 'read', {
   async world(teardown) {
     const node = await sharedTahoe()
     const { root, files, env, change } = await fill(node, { crowd: true, bigSize: 64 * 2 ** 20 })
-    const server = await Served.start({ url: node.url, root, args: ['--read-only', '--dir-ttl', '2'] })
+    const server = await Served.start({
+      grid: `gateway:${node.url}`,
+      root,
+      args: ['--read-only', '--dir-ttl', '2'],
+    })
     teardown(() => server[Symbol.asyncDispose]())
     for (const [path, entry] of await treeOf('scripts')) files.set(path, entry)
     return { env: { ...env, PORT: server.port }, files, on: { 'change the grid': change } }

@@ -116,19 +116,22 @@ export class MemoryServer implements PreparingServer {
       return one
     })
     this.#left.push(...left)
+    let ended = false
     const done = () => {
+      ended = true
       for (const one of left) this.#left.splice(this.#left.indexOf(one), 1)
       end()
     }
     const prepared: PreparedWrite = {
       commit: async () => {
+        if (ended) return
         await this.#called('commit', index)
         this.#write(index, secrets, made)
         done()
       },
       abort: async () => {
         await this.#called('abort', index)
-        done()
+        if (!ended) done()
       },
     }
     return { ...tested, prepared }

@@ -41,7 +41,8 @@ export function plain(server: MemoryServer): StorageServer {
 export const filesOver = (
   servers: readonly StorageServer[],
   shares: Shares = { needed: 1, happy: 1, total: 1 },
-): MutableFiles => new MutableFiles({ servers, secrets, keys: borrowedKeys(), shares })
+  keys: { take(): Promise<SigningKey> } = borrowedKeys(),
+): MutableFiles => new MutableFiles({ servers, secrets, keys, shares })
 
 export async function collected(chunks: AsyncIterable<Buffer>): Promise<Buffer> {
   const parts: Buffer[] = []

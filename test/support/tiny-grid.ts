@@ -1,6 +1,6 @@
 // A small grid in memory, for faults and for counting what is asked of it. Its caps are
 // real; its truth is not Tahoe's, which is judged over a real node. It judges edits with
-// the gateway's own words, and overwrites no file.
+// the gateway's own words.
 
 import { createHash } from 'node:crypto'
 import { FsError } from '../../src/errors.ts'
@@ -20,7 +20,7 @@ import type {
 import { gaveUp, patiently } from '../../src/tahoe/turns.ts'
 import { TinyStore } from './tiny-store.ts'
 
-type Op = 'list' | 'read' | 'stat' | 'upload' | 'edit' | 'mkdir'
+type Op = 'list' | 'read' | 'stat' | 'upload' | 'overwrite' | 'edit' | 'mkdir'
 type Hears = (bytes: number) => void
 
 export class TinyGrid extends TinyStore implements Grid {
@@ -28,13 +28,32 @@ export class TinyGrid extends TinyStore implements Grid {
    * How often each thing was asked for; `bytes` handed over and `sent` to it; `writes` of
    * directories, as the web API makes them: one for all sets of an edit, one for each unlink.
    */
-  readonly asked = { list: 0, read: 0, stat: 0, upload: 0, edit: 0, mkdir: 0, bytes: 0, sent: 0, writes: 0 }
+  readonly asked = {
+    list: 0,
+    read: 0,
+    stat: 0,
+    upload: 0,
+    overwrite: 0,
+    edit: 0,
+    mkdir: 0,
+    bytes: 0,
+    sent: 0,
+    writes: 0,
+  }
   /** The ranges that were read, in order. */
   readonly ranges: Range[] = []
   /** So many questions are answered "not now"; Infinity: all, until it is set to 0. */
-  readonly notNow: Record<Op, number> = { list: 0, read: 0, stat: 0, upload: 0, edit: 0, mkdir: 0 }
+  readonly notNow: Record<Op, number> = {
+    list: 0,
+    read: 0,
+    stat: 0,
+    upload: 0,
+    overwrite: 0,
+    edit: 0,
+    mkdir: 0,
+  }
   /** So many are done, and their answer is lost on the way. */
-  readonly lostAnswers = { upload: 0, edit: 0, mkdir: 0 }
+  readonly lostAnswers = { upload: 0, overwrite: 0, edit: 0, mkdir: 0 }
   /** The servers have no room for an upload. */
   full = false
   /** Called when a question has arrived, and before anything is done about it. It is called by its own questions too. */
@@ -189,8 +208,15 @@ export class TinyGrid extends TinyStore implements Grid {
     return this.#answer('mkdir', dir)
   }
 
-  overwrite(): Promise<never> {
-    return Promise.reject(new FsError('ENOTSUP', 'overwrite: files here are changed by nobody'))
+  async overwrite(cap: Cap, source: Source, options: Waiting & { expected: string }): Promise<Version> {
+    const { expected, signal } = options
+    await this.#question('overwrite', signal)
+    const content = await taken(source, signal, bytes => {
+      this.asked.sent += bytes
+    })
+    if (expected !== `seq${this.contentOf(cap)!.version}`) throw new FsError('ESTALE', 'overwrite')
+    this.overwriteWith(cap, content)
+    return this.#answer('overwrite', { size: content.length, version: `seq${this.contentOf(cap)!.version}` })
   }
   async health() {
     return { reachable: true, detail: 'in memory' }

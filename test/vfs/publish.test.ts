@@ -309,6 +309,21 @@ test('a file that cannot be uploaded stays, is told of, and is tried again', asy
   t.deepEqual(paths(grid, root), ['/f'])
 })
 
+test('what is its own cap is asked of nobody, and says nothing of whether the grid answers', async t => {
+  const { grid, fs } = await world(t, quick)
+  for (const op of ['list', 'edit', 'upload', 'mkdir'] as const) grid.notNow[op] = Number.POSITIVE_INFINITY
+  await make(fs, fs.root, 'long', noise(1000, 'long'))
+  await settled(() => !fs.status().reach.reachable)
+  const { since } = fs.status().reach
+  await make(fs, fs.root, 'empty')
+  await make(fs, fs.root, 'short', 'short')
+  await fs.symlink(fs.root, 'link', Buffer.from('to'), {})
+  const isLinking = (path: string) =>
+    fs.status().pending.items.some(item => item.path === path && item.state === 'linking')
+  await settled(() => ['/empty', '/short', '/link'].every(isLinking))
+  t.deepEqual([fs.status().reach.reachable, fs.status().reach.since], [false, since])
+})
+
 test('a grid that does not answer holds up nothing here, and is caught up with when it is back', async t => {
   const { grid, root, fs } = await world(t, quick)
   const all = ['list', 'edit', 'upload', 'mkdir', 'read', 'stat'] as const
@@ -350,6 +365,29 @@ test('bytes that find no room are refused when they are written, and never later
   await fs.write(id, 0, noise(1 << 16, 'x'), true)
   await fs.flush(null)
   t.is(grid.bytes(grid.children(root).get('f')!.cap).length, written << 16)
+})
+
+test('a directory that cannot be published makes no room, and whoever writes is refused', async t => {
+  const grid = new TinyGrid()
+  const root = grid.directory({ d: grid.directory() })
+  const fs = await opened(t, grid, root, { tempo: quick, patience: hasty, stagingSize: 1 << 20, ttl: 0 })
+  const dir = (await fs.lookup(fs.root, 'd')).id
+  await fs.list(dir, 0n)
+  grid.notNow.edit = Number.POSITIVE_INFINITY
+  let filling = true
+  const others = async () => {
+    for (; filling; await new Promise(setImmediate)) await fs.list(fs.root, 0n) // all else is answered
+  }
+  const fill = async () => {
+    for (let i = 0; i < 100; i++) await make(fs, dir, `f${i}`, noise(1 << 16, `${i}`))
+  }
+  const looking = others()
+  await t.throwsAsync(fill, { code: 'ENOSPC' })
+  filling = false
+  await looking
+  grid.notNow.edit = 0
+  await settled(() => fs.status().pending.files === 0)
+  await make(fs, dir, 'after', noise(1 << 16, 'after'))
 })
 
 test('writers wait while what waits drains, and none is refused', async t => {
@@ -454,21 +492,4 @@ test('a staging file that is missing is said, and what is left can be read', asy
   t.is(again.status().trouble, null)
   await settled(() => again.status().pending.files === 0)
   t.true(grid.bytes(grid.children(root).get('f')!.cap).equals(noise(1000, 'f')))
-})
-
-test('a mutable file is shown and read, and refuses to be written; its name may go', async t => {
-  const grid = new TinyGrid()
-  const root = grid.directory({ m: grid.mutable(Buffer.from('versions')) })
-  const fs = await opened(t, grid, root, { tempo: onlyAsked })
-  const m = await fs.lookup(fs.root, 'm')
-  t.is(await textOf(fs, m.id), 'versions')
-  t.false(m.writable)
-  await t.throwsAsync(fs.write(m.id, 0, Buffer.from('x'), true), { code: 'EROFS' })
-  await t.throwsAsync(fs.setattr(m.id, { size: 0 }), { code: 'EROFS' })
-  await fs.rename(fs.root, 'm', fs.root, 'n')
-  await fs.flush(null)
-  t.deepEqual(paths(grid, root), ['/n'])
-  await fs.remove(fs.root, 'n')
-  await fs.flush(null)
-  t.deepEqual(paths(grid, root), [])
 })

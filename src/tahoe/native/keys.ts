@@ -38,11 +38,15 @@ export class KeyPool {
   #fill(): void {
     if (this.#filling || this.#closed || this.#ready.length >= this.#size) return
     this.#filling = true
+    const over = (again: boolean) => {
+      this.#filling = false
+      if (again) this.#fill()
+    }
     setTimeout(() => {
-      void this.#one().finally(() => {
-        this.#filling = false
-        this.#fill()
-      })
+      this.#one().then(
+        () => over(true),
+        () => over(false), // the next who takes one hears of it
+      )
     }, 1).unref()
   }
 

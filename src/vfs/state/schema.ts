@@ -92,6 +92,7 @@ export const statements = {
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   setInode:
     'UPDATE inode SET mode = ?, size = ?, atime = ?, mtime = ?, ctime = ?, writable = ?, mark = ? WHERE id = ?',
+  setMark: 'UPDATE inode SET mark = ? WHERE id = ?',
   setTimes: 'UPDATE inode SET mode = ?, atime = ?, mtime = ?, ctime = ? WHERE id = ?',
   setSize: 'UPDATE inode SET size = ? WHERE id = ?',
   setPlace: 'UPDATE inode SET edges = ?, parent = ?, ctime = ? WHERE id = ?',

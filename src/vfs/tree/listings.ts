@@ -126,7 +126,7 @@ export class Listings {
     return this.#asker.ask(`stat ${inode.id}`, 'ask for a size', async signal => {
       const { cap } = inode
       const { size, version } = await this.#grid.stat(cap!, { signal })
-      if (inode.cap !== cap) return // the name leads elsewhere by now
+      if (inode.cap !== cap || inode.local?.draft) return // it is something else by now
       const mark = this.#tree.rows.mark(version)
       inode.version = { version, at: Date.now() }
       if (mark === inode.mark) return

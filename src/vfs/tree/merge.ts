@@ -206,10 +206,10 @@ const sameThing = (kind: Kind, a: Cap, b: Cap): boolean =>
 const partsNames = ({ kind, edges, local }: Inode, was: Cap, is: Cap): boolean =>
   kind !== 'directory' && (edges > 1 || local !== null) && was.readonly().uri() !== is.readonly().uri()
 
-/** The content of a mutable file is written by the tools that made it, not here. */
+/** A file's attributes stand in its directory, so both must be writable. */
 const mayChange = (cap: Cap, listing: Listing): boolean =>
   cap.type === 'file'
-    ? !cap.mutable && listing.writable
+    ? (!cap.mutable || cap.authority === 'write') && listing.writable
     : cap.type === 'directory' && cap.authority === 'write'
 
 const defaultMode = (cap: Cap, writable: boolean): number =>

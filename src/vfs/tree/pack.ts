@@ -55,6 +55,8 @@ type PackedLocal = {
   target: string | null
   /** Whether its bytes are not those of its cap. */
   draft: boolean
+  /** The version of a mutable file that they are to replace. */
+  replaces: string | null
 }
 
 export function packLocal({ cap }: Inode, { metadata, sent, target, draft }: Local): Buffer {
@@ -64,12 +66,16 @@ export function packLocal({ cap }: Inode, { metadata, sent, target, draft }: Loc
     sent: sent.map(packCap),
     target: target === null ? null : target.toString('base64'),
     draft: draft !== null,
+    replaces: draft?.replaces ?? null,
   }
   return Buffer.from(JSON.stringify(packed))
 }
 
-export function unpackLocal(body: Buffer, since: number): { cap: Cap | null; draft: boolean; local: Local } {
-  const { cap, metadata, sent, target, draft } = parseExact(body.toString()) as PackedLocal
+export function unpackLocal(
+  body: Buffer,
+  since: number,
+): { cap: Cap | null; draft: boolean; replaces: string | null; local: Local } {
+  const { cap, metadata, sent, target, draft, replaces = null } = parseExact(body.toString()) as PackedLocal
   const local: Local = {
     since,
     metadata,
@@ -78,5 +84,5 @@ export function unpackLocal(body: Buffer, since: number): { cap: Cap | null; dra
     draft: null,
     target: target === null ? null : Buffer.from(target, 'base64'),
   }
-  return { cap: unpack(cap), draft, local }
+  return { cap: unpack(cap), draft, replaces, local }
 }

@@ -38,6 +38,22 @@ export class Changes {
 
   /** The draft of a file, begun when there is none. Whoever changes it says that it waits. */
   draft(inode: Inode, change: Change): Draft {
+    // Its content would be lost: it must have been brought here before.
+    if (!inode.local?.draft && inode.cap?.mutable) throw new FsError('EIO', 'write to a mutable file')
+    return this.#draft(inode, change)
+  }
+
+  /** That of a mutable file, without its content: whoever asks puts it there, or cuts the file to nothing. EAGAIN without its version. */
+  emptyDraft(inode: Inode, change: Change): Draft {
+    if (!inode.version) throw new FsError('EAGAIN', 'write to a mutable file whose version is not known')
+    const draft = this.#draft(inode, change)
+    draft.valid = 0
+    draft.replaces = inode.version.version
+    change.ops.push(this.#tree.rows.local(inode))
+    return draft
+  }
+
+  #draft(inode: Inode, change: Change): Draft {
     republish(this.#tree, inode, change)
     const local = inode.local!
     if (!local.draft) {
@@ -50,7 +66,8 @@ export class Changes {
   setattr(inode: Inode, wanted: V.AttrChange, change: Change): V.Change {
     const before = this.attr(inode)
     if (wanted.size !== undefined) {
-      const draft = this.draft(inode, change)
+      const begins = wanted.size === 0 && inode.cap?.mutable && !inode.local?.draft
+      const draft = begins ? this.emptyDraft(inode, change) : this.draft(inode, change)
       draft.resize(wanted.size)
       change.drafts.push(draft)
       touch(inode)

@@ -1,6 +1,9 @@
 // A file that is not on the grid as it is here. Its bytes are staged extents over what is
 // still valid of its cap's content, and zeros beyond: writing and cutting never read. A
 // generation is the file frozen for publishing; a write after that begins the next one.
+//
+// What lies below must not change meanwhile. A mutable file's content may, and so a draft of one
+// holds all of its bytes itself, and knows the version that it is to replace.
 
 import type { Cap } from '../../tahoe/cap.ts'
 import type { Inode } from '../tree/inode.ts'
@@ -51,6 +54,10 @@ export class Draft {
   /** The last change that the grid has. */
   published = 0
   generation: Generation | null = null
+  /** Of a mutable file: the version that it replaces; null for any other, which gets a new cap. */
+  replaces: string | null = null
+  /** Somebody else replaced that version: it is to be published as another file. */
+  overtaken = false
   /** Its inode is gone: nothing of it is to be kept. */
   dead = false
   #changed = new Set<number>()
@@ -91,6 +98,7 @@ export class Draft {
   /** Whether its bytes are exactly those of its cap. */
   get isPublished(): boolean {
     const { cap, size } = this.inode
+    if (this.replaces !== null) return this.published === this.seq
     return cap !== null && this.extents.all.length === 0 && this.valid === size && cap.size === size
   }
 
@@ -137,11 +145,21 @@ export class Draft {
   rebase(cap: Cap): void {
     const { seq, size } = this.generation!
     this.inode.cap = cap
-    this.valid = Math.min(size, this.#cut)
     this.published = seq
-    this.extents.dropUntil(seq)
+    if (this.replaces === null) {
+      this.valid = Math.min(size, this.#cut)
+      this.extents.dropUntil(seq)
+    }
     this.thaw()
     this.dirtyAt = this.changedAt
+  }
+
+  /** It is a file of its own from now on, which has no cap yet. */
+  setAside(): void {
+    this.overtaken = false
+    this.replaces = null
+    this.inode.cap = null
+    this.thaw()
   }
 
   /** What has to be written down, as it is at this moment. */

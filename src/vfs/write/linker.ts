@@ -31,10 +31,14 @@ export type Plan = {
   readonly leaves: boolean
 }
 
-/** Steps that were not sent: into a directory that holds something, and those of which nothing is known. */
-type GivenUp = { readonly filled: ReadonlySet<Intent>; readonly moot: readonly Step[] }
+/** Steps that were not sent: into a directory that holds something, of files that others wrote to, and those of which nothing is known. */
+type GivenUp = {
+  readonly filled: ReadonlySet<Intent>
+  readonly overtaken: readonly Step[]
+  readonly moot: readonly Step[]
+}
 
-const nothing: GivenUp = { filled: new Set(), moot: [] }
+const nothing: GivenUp = { filled: new Set(), overtaken: [], moot: [] }
 
 export type LinkerOptions = {
   /** Milliseconds that a name waits for what it displaces to hang elsewhere. */
@@ -134,24 +138,26 @@ export class Linker {
   async #edit(dir: Inode, folder: Folder, steps: readonly Step[], stop: AbortSignal): Promise<void> {
     const { filled, unknown } = await this.#lookInto(steps)
     const moot = steps.filter(({ inode, intent }) => !inode && presumed(intent) === null)
+    const overtaken = steps.filter(({ inode }) => inode?.local?.draft?.overtaken)
     const left = steps.filter(
       step =>
         step.intent.changes === step.changes &&
         has(folder, step.intent) &&
         !filled.has(step.intent) &&
         !unknown.has(step.intent) &&
-        !moot.includes(step),
+        !moot.includes(step) &&
+        !overtaken.includes(step),
     )
     const edits = left.map(step => this.#editOf(step, folder, left))
     for (const step of left) sending(step)
-    if (edits.length + filled.size + moot.length > 0) {
+    if (edits.length + filled.size + moot.length + overtaken.length > 0) {
       const ask = async (signal: AbortSignal) =>
         edits.length > 0
           ? this.#grid.edit(dir.cap!, edits, { signal })
           : { outcomes: [], listing: await this.#grid.list(dir.cap!, { signal }) }
       const { outcomes, listing } = await this.#asker.once(`edit ${dir.id}`, ask, stop)
       const judged = left.map((step, at) => ({ step, outcome: outcomes[at]! }))
-      await this.#judge(dir, folder, listing, judged, { filled, moot })
+      await this.#judge(dir, folder, listing, judged, { filled, overtaken, moot })
     }
     for (const err of unknown.values()) throw err
   }
@@ -289,7 +295,7 @@ export class Linker {
     folder: Folder,
     listing: Listing,
     judged: readonly { readonly step: Step; readonly outcome: Outcome }[],
-    { filled, moot }: GivenUp,
+    { filled, overtaken, moot }: GivenUp,
     change = new Change(),
   ): Promise<void> {
     const verdict = new Verdict(this.#tree, this.#conflicts, dir, folder, listing, change)
@@ -301,6 +307,7 @@ export class Linker {
       } else verdict.refused(step, outcome.found)
     }
     for (const intent of filled) verdict.filled(intent)
+    for (const { intent } of overtaken) verdict.overtaken(intent)
     for (const { intent } of moot) verdict.moot(intent)
     folder.edits++
     for (const id of [dir.id, ...ancestors(this.#tree, dir.id)]) {

@@ -20,7 +20,7 @@ import type { Conflict, Pending } from './pending.ts'
 import { report } from './report.ts'
 import type { Segment, Staging } from './staging.ts'
 import { type Tempo, tempo as usual } from './tempo.ts'
-import { isLocalAlone, Uploads } from './uploads.ts'
+import { isLocalAlone, type Upload, Uploads } from './uploads.ts'
 
 /** Directories that are published at a time. */
 const EDITS = 4
@@ -163,10 +163,16 @@ export class Publisher {
   /** Whether room will come by itself. */
   drains(): boolean {
     if (this.#stopped || !this.#asker.reach.reachable) return false
-    for (const { attempts, inode } of this.#uploads.all)
-      if (attempts.error === null && !isLocalAlone(this.#tree, inode)) return true
+    for (const upload of this.#uploads.all) if (this.#goesOn(upload)) return true
     if (this.#sweeping || this.#staging.unused.length > 0) return true
     return this.#editing > 0
+  }
+
+  /** Whether nothing is known that keeps a file here. */
+  #goesOn({ attempts, inode }: Upload): boolean {
+    if (attempts.error !== null || isLocalAlone(this.#tree, inode)) return false
+    const isUploaded = inode.local?.draft?.generation?.cap != null
+    return !isUploaded || (this.#directories.get(inode.parent)?.attempts.error ?? null) === null
   }
 
   /** A directory was gone on the grid, and is made again because something waits in it. */

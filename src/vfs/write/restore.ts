@@ -40,12 +40,13 @@ export function restore(tree: Tree, state: State, staging: Staging): Restored {
       continue
     }
     const body = tree.rows.open(row['body'] as Uint8Array, `local ${id}`)
-    const { cap, draft, local } = unpackLocal(body, Number(row['since']))
+    const { cap, draft, replaces, local } = unpackLocal(body, Number(row['since']))
     if (inode.kind !== 'directory') inode.cap = cap
     inode.local = local
     if (draft) {
       const extents = extentsOf(id, state, staging, missing)
       local.draft = new Draft(inode, Number(row['valid']), extents, local.since)
+      local.draft.replaces = replaces
     }
     inodes.push(inode)
   }

@@ -1,7 +1,10 @@
 // Content on its way to the grid: a file is frozen once it is quiet, uploaded, and its cap
 // written down before any name leads to it. Small files go first, and none waits for ever.
 
-import type { Grid, Source } from '../../tahoe/grid.ts'
+import { createHash } from 'node:crypto'
+import { codeOf } from '../../errors.ts'
+import { type Cap, LIT_MAX } from '../../tahoe/cap.ts'
+import type { Grid, Source, Version } from '../../tahoe/grid.ts'
 import type { Asker } from '../ask.ts'
 import type { Inode } from '../tree/inode.ts'
 import type { Tree } from '../tree/tree.ts'
@@ -18,6 +21,9 @@ const LANES = 4
 const LARGE_LANES = 3
 
 const LARGE = 1 << 20
+
+/** Bytes that a mutable file is read at a time. */
+const RANGE = 1 << 20
 
 /** Milliseconds after which a large file is no longer passed by smaller ones. */
 const PATIENCE = 30_000
@@ -122,7 +128,7 @@ export class Uploads {
       if (this.#isComplete(upload, draft, now)) void this.#seal(upload, draft)
       return
     }
-    if (draft?.generation?.cap) return // its names have yet to lead to it
+    if (draft?.generation?.cap || draft?.overtaken) return // its names are next
     if (!draft && !upload.urgent && Math.abs(now - inode.local!.since) < this.#options.tempo.quietDurable)
       return
     if (attempts.isDue(now, this.#options.asker.reach)) this.#ready.push(upload)
@@ -201,7 +207,16 @@ export class Uploads {
         const source = generation ? this.#sourceOf(generation, signal) : targetOf(local.target!)
         return grid.upload(source, { signal, onProgress: bytes => (upload.sent = bytes) })
       }
-      const cap = await asker.once(`upload ${inode.id}`, ask, stop.signal)
+      const what = `upload ${inode.id}`
+      if (draft?.replaces != null) {
+        await asker.once(what, signal => this.#replace(upload, draft, signal), stop.signal)
+        upload.took = performance.now() - began
+        attempts.succeeded()
+        return
+      }
+      // What is its own cap is asked of nobody, and says nothing of the grid.
+      const isLiteral = (generation ?? inode).size <= LIT_MAX
+      const cap = await (isLiteral ? ask(stop.signal) : asker.once(what, ask, stop.signal))
       if (inode.local !== local || local.draft !== draft || draft?.dead) return
       local.sent = [...local.sent, cap]
       await tree.commit({ ops: [tree.rows.local(inode)], after: [] })
@@ -216,6 +231,47 @@ export class Uploads {
       upload.stop = null
       upload.sent = 0
     }
+  }
+
+  /** Writes a mutable file, whose cap stays. Somebody else may have done so before. */
+  async #replace(upload: Upload, draft: Draft, signal: AbortSignal): Promise<void> {
+    const { tree, grid } = this.#options
+    const { inode } = upload
+    const cap = inode.cap!
+    const generation = draft.generation!
+    const source = this.#sourceOf(generation, signal)
+    const written = await grid
+      .overwrite(cap, source, { expected: draft.replaces!, signal })
+      .catch((err: unknown) => {
+        if (codeOf(err) === 'ESTALE') return this.#whatIsThere(cap, source, signal)
+        throw err
+      })
+    if (inode.local?.draft !== draft || draft.dead) return
+    if (written === null) {
+      draft.overtaken = upload.urgent = true
+      return
+    }
+    const { version } = written
+    inode.version = { version, at: Date.now() }
+    inode.mark = tree.rows.mark(version)
+    draft.replaces = version
+    await tree.commit({ ops: [['setMark', inode.mark, inode.id], tree.rows.local(inode)], after: [] })
+    generation.cap = cap
+  }
+
+  /** The version that is there if its content is ours: an answer may have been lost, or we ended before we knew. */
+  async #whatIsThere(cap: Cap, source: Source, signal: AbortSignal): Promise<Version | null> {
+    const { grid } = this.#options
+    const there = await grid.stat(cap, { signal })
+    if (there.size !== source.size) return null
+    const digest = createHash('sha256')
+    for await (const chunk of source.open()) digest.update(chunk)
+    const other = createHash('sha256')
+    for (let at = 0; at < there.size; at += RANGE) {
+      const range = { start: at, end: Math.min(at + RANGE, there.size) }
+      for await (const chunk of grid.read(cap, range, { signal, version: there.version })) other.update(chunk)
+    }
+    return digest.digest().equals(other.digest()) ? there : null
   }
 
   #sourceOf(content: Content, signal: AbortSignal): Source {

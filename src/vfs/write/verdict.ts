@@ -111,6 +111,17 @@ export class Verdict {
     }
   }
 
+  /** Somebody else wrote to a mutable file while ours waited: ours becomes a file of its own. */
+  overtaken(intent: Intent): void {
+    const inode = intent.want === null ? undefined : this.#tree.known(intent.want)
+    const draft = inode?.local?.draft
+    if (!has(this.#folder, intent) || !draft?.overtaken) return
+    draft.setAside()
+    const copy = this.#setAside(intent, inode!)
+    this.#change.ops.push(this.#tree.rows.local(inode!))
+    this.#tell(intent.name, copy, 'was changed here and on the grid: what was changed here is in the copy')
+  }
+
   /** Something that was not removed here is in a directory that was, or that was replaced. */
   filled(intent: Intent): void {
     if (!has(this.#folder, intent)) return
@@ -185,7 +196,7 @@ export class Verdict {
 /** The cap that a name may lead to now; null while there is none. */
 export function linkable({ cap, local }: Inode): Cap | null {
   const draft = local?.draft
-  if (!draft || draft.isPublished) return cap
+  if (!draft || draft.isPublished || draft.overtaken) return cap
   return draft.generation?.cap ?? null
 }
 

@@ -1,14 +1,16 @@
 // What is there of a slot now: all servers are asked each time, and what was checked before of the
 // same version is not fetched and checked again.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import { FsError } from '../../../errors.ts'
 import { MAX_SEGMENT } from '../../format/ssk.ts'
 import type { SigningKey } from '../../format/ssk-keys.ts'
 import type { StorageServer } from '../../storage/server.ts'
+import { gaveUp } from '../../turns.ts'
 import { groundOf, groundOfRuins } from './ground.ts'
 import { type Known, KnownSlots } from './known.ts'
-import { highestSeqnum, latest, readMap } from './map.ts'
+import { highestSeqnum, latest, readMap, recoverable, type ServerMap } from './map.ts'
 import { Moved, VersionReader } from './retrieve.ts'
 import type { FoundShare } from './share.ts'
 import type { Slot } from './slot.ts'
@@ -17,6 +19,10 @@ import type { Slot } from './slot.ts'
 export const MAX_WHOLE = MAX_SEGMENT
 /** Damaged shares of which servers are told only once. */
 const TOLD = 1000
+
+/** How long it is waited for a version on its way, at first and at last, in ms. */
+const PAUSE = 5
+const PAUSE_MAX = 160
 
 /** What this process wanted to write and could not, and what was signed of the version before that. */
 export type Tried = { readonly known: Known; readonly base: Buffer }
@@ -32,8 +38,9 @@ export class Asking {
 
   /** EAGAIN when there is no version that can be read, unless what was tried may take its place. */
   async ask(slot: Slot, signal?: AbortSignal, tried?: Tried): Promise<Known> {
+    gaveUp(slot.name, signal)
     const before = this.known.get(slot)
-    const map = await readMap(slot, this.#servers, before?.signed ?? null, { signal })
+    const map = await this.#map(slot, before?.signed ?? null, signal)
     for (const { share, reason } of map.damaged) this.#tell(slot, share, reason)
     const ruins = tried && groundOfRuins(map, tried.known, tried.base)
     if (ruins) return { ...tried.known, ground: ruins, complete: false }
@@ -52,6 +59,16 @@ export class Asking {
     }
     this.known.set(slot, known)
     return known
+  }
+
+  /** A version on its way, of which some servers have shares and others not yet, is waited for a little. */
+  async #map(slot: Slot, trusted: Buffer | null, signal?: AbortSignal): Promise<ServerMap> {
+    for (let pause = PAUSE; ; pause *= 2) {
+      const map = await readMap(slot, this.#servers, trusted, { signal })
+      const torn = map.versions.length > 1 && !map.versions.some(recoverable)
+      if (!torn || pause > PAUSE_MAX) return map
+      await sleep(pause, undefined, { signal }).catch(() => gaveUp(slot.name, signal))
+    }
   }
 
   /** All of it. EFBIG when that is too long; Moved when the version is no longer there. */

@@ -2,12 +2,15 @@
 // several are not written at one moment: so a version is acknowledged only when no other writer,
 // who started from the same shares, can be acknowledged too.
 
+import type { StorageServer } from '../../storage/server.ts'
 import { type FoundVersion, highestSeqnum, recoverable, type ServerMap } from './map.ts'
 import type { Home } from './placement.ts'
 import type { FoundShare } from './share.ts'
 
 export type Ground = {
   readonly homes: readonly Home[]
+  /** Servers that did not answer. They get nothing. */
+  readonly silent: readonly StorageServer[]
   /** Shares of the current version that may be on servers which did not answer. */
   readonly unseen: number
   /** Shares that others have replaced already by a version that is not the current one. */
@@ -17,7 +20,7 @@ export type Ground = {
 }
 
 /** Of a new file. */
-export const nowhere: Ground = { homes: [], unseen: 0, contested: 0, every: false }
+export const nowhere: Ground = { homes: [], silent: [], unseen: 0, contested: 0, every: false }
 
 /**
  * Whether enough is replaced when those homes are. Most shares of the current version must be:
@@ -46,7 +49,8 @@ export function groundOf(map: ServerMap, { id, header, shares }: FoundVersion): 
   const every =
     unseen === 0 && shares.size <= contested && rivals.every(rival => 2 * rival.shares.size <= header.total)
   const isCurrent = (share: FoundShare) => share.header?.signed.equals(header.signed) ?? false
-  return { homes: homesOf(map, every ? () => true : isCurrent), unseen, contested, every }
+  const homes = homesOf(map, every ? () => true : isCurrent)
+  return { homes, silent: map.silent, unseen, contested, every }
 }
 
 /**
@@ -61,11 +65,13 @@ export function groundOfRuins(
 ): Ground | null {
   if (map.silent.length > 0 || map.versions.some(recoverable)) return null
   if (highestSeqnum(map) > mine.seqnum) return null
-  const safe = map.found.filter(
-    ({ header }) => header?.signed.equals(mine.signed) || header?.signed.equals(base),
+  const known = new Set(map.versions.flatMap(({ shares }) => [...shares.keys()]))
+  const unknown = mine.total - known.size
+  const others = map.versions.filter(
+    ({ header }) => !header.signed.equals(mine.signed) && !header.signed.equals(base),
   )
-  if (2 * new Set(safe.map(({ number }) => number)).size < mine.total) return null
-  return { homes: homesOf(map, () => true), unseen: 0, contested: 0, every: true }
+  if (others.some(({ shares }) => 2 * (shares.size + unknown) > mine.total)) return null
+  return { ...nowhere, homes: homesOf(map, () => true), every: true }
 }
 
 const homesOf = (map: ServerMap, current: (share: FoundShare) => boolean): Home[] =>

@@ -29,13 +29,12 @@ export class Batch {
     failure: { err: unknown } | null
   }[] = []
 
-  /** The content after all changes of the batch. Who gives up is taken out, if that is not too late. */
+  /** The content after all changes of the batch. Who has given up before its turn is left out. */
   add(change: Change, signal?: AbortSignal): Promise<Buffer> {
     const end = Promise.withResolvers<Buffer>()
-    const give = () => end.reject(signal!.reason)
-    signal?.addEventListener('abort', give, { once: true })
+    end.promise.catch(() => {}) // who gave up does not hear of it
     this.#jobs.push({ change, signal, end, failure: null })
-    return signal ? end.promise.finally(() => signal.removeEventListener('abort', give)) : end.promise
+    return end.promise
   }
 
   /** Whether nobody waits any more. */

@@ -3,10 +3,11 @@
 
 import { codeOf, FsError } from '../../../errors.ts'
 import { encode } from '../../format/base32.ts'
-import { type Header, Malformed } from '../../format/ssk.ts'
+import { type Header, MAX_MUTABLE_SHARES, Malformed } from '../../format/ssk.ts'
 import { parseHeader } from '../../format/ssk-header.ts'
 import { fingerprintOf, signed } from '../../format/ssk-keys.ts'
 import type { StorageServer, Wait } from '../../storage/server.ts'
+import { gaveUp } from '../../turns.ts'
 import { FoundShare, HEAD_SIZE } from './share.ts'
 import type { Slot } from './slot.ts'
 
@@ -50,7 +51,7 @@ export async function readMap(
       try {
         return await sharesOn(slot, server, wait)
       } catch (err) {
-        wait?.signal?.throwIfAborted()
+        gaveUp(slot.name, wait?.signal)
         if (!(err instanceof FsError)) throw err
         silent.push(server)
         return []
@@ -77,7 +78,7 @@ type Read = { share: FoundShare; reason: string | null }
 async function sharesOn(slot: Slot, server: StorageServer, wait?: Wait): Promise<Read[]> {
   const numbers = await server.list('mutable', slot.index, wait)
   const reads = await Promise.all(
-    [...numbers].map(async (number): Promise<Read | null> => {
+    [...numbers].filter(isNumber).map(async (number): Promise<Read | null> => {
       let head: Buffer
       try {
         head = await server.read('mutable', slot.index, number, 0, HEAD_SIZE, wait)
@@ -98,6 +99,8 @@ async function sharesOn(slot: Slot, server: StorageServer, wait?: Wait): Promise
   )
   return reads.filter(read => read !== null)
 }
+
+const isNumber = (number: number): boolean => number < MAX_MUTABLE_SHARES
 
 const damagedShare = (
   slot: Slot,

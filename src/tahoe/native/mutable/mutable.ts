@@ -8,6 +8,7 @@ import { encode } from '../../format/base32.ts'
 import { storageIndexOf } from '../../format/ssk-keys.ts'
 import type { Range, Source, Version, Waiting } from '../../grid.ts'
 import type { StorageServer } from '../../storage/server.ts'
+import { gaveUp, patiently } from '../../turns.ts'
 import type { KeyPool } from '../keys.ts'
 import type { Secrets } from '../secrets.ts'
 import { Asking, MAX_WHOLE } from './asking.ts'
@@ -78,7 +79,7 @@ export class MutableFiles {
    */
   async modify(cap: Cap, change: Change, { signal }: Waiting = {}): Promise<Buffer> {
     const slot = writable(cap)
-    signal?.throwIfAborted()
+    gaveUp(slot.name, signal)
     const name = nameOf(slot)
     let batch = this.#waiting.get(name)
     if (!batch) {
@@ -90,7 +91,7 @@ export class MutableFiles {
         await this.#changeAll(slot, mine)
       })
     }
-    return batch.add(change, signal)
+    return patiently(batch.add(change, signal), slot.name, signal)
   }
 
   async #changeAll(slot: Slot, batch: Batch): Promise<void> {
@@ -107,9 +108,9 @@ export class MutableFiles {
   async overwrite(cap: Cap, source: Source, options: Waiting & { expected: string }): Promise<Version> {
     const { expected, signal } = options
     const slot = writable(cap)
-    const content = await collect(source, signal)
+    const content = await collect(slot, source, signal)
     const { id, size } = await this.#lines.run(nameOf(slot), () => {
-      signal?.throwIfAborted()
+      gaveUp(slot.name, signal)
       return this.#writing.write(slot, async now => {
         if (now !== expected) throw changed(slot)
         return content
@@ -152,12 +153,12 @@ function writable(cap: Cap): Slot {
 
 const changed = (slot: Slot): FsError => new FsError('ESTALE', `${slot.name} is at another version`)
 
-async function collect(source: Source, signal?: AbortSignal): Promise<Buffer> {
+async function collect(slot: Slot, source: Source, signal?: AbortSignal): Promise<Buffer> {
   if (source.size > MAX_WHOLE) throw new FsError('EFBIG', `${source.size} bytes for a mutable file`)
   const parts: Uint8Array[] = []
   let size = 0
   for await (const part of source.open()) {
-    signal?.throwIfAborted()
+    gaveUp(slot.name, signal)
     size += part.length
     if (size > source.size) break
     parts.push(part)

@@ -29,12 +29,18 @@ export type Publishing = {
   readonly servers: readonly StorageServer[]
   readonly ground: Ground
   secretsFor(server: StorageServer): WriteSecrets
+  /** Hears of what is committed only in part, before the error does. It must be ended before anything else. */
+  undecided(prepared: readonly PreparedWrite[]): void
 }
 
 /** Servers that failed, and how. */
 class Failures {
-  readonly servers = new Set<StorageServer>()
+  readonly servers: Set<StorageServer>
   readonly errors: unknown[] = []
+
+  constructor(silent: readonly StorageServer[]) {
+    this.servers = new Set(silent)
+  }
 
   add(server: StorageServer, err: unknown): void {
     if (!(err instanceof FsError)) throw err
@@ -50,10 +56,11 @@ const CHECKED = { offset: 0, size: 57 }
  * place; EAGAIN, before anything is written, when too much of the old version would be left.
  */
 export async function publish(job: Publishing): Promise<Home[]> {
-  const failures = new Failures()
+  const failures = new Failures(job.ground.silent)
   checkReplaces(job, () => true, failures)
-  const prepares = job.servers.length > 1 && job.servers.every(canPrepare)
-  return prepares ? await publishPrepared(job, failures) : await publishEach(job, failures)
+  const where = placeOn(job, numbersOf(job), job.ground.homes, failures)
+  if (where.size === 1 || ![...where.keys()].every(canPrepare)) return await publishEach(job, failures)
+  return await publishPrepared({ ...job, servers: job.servers.filter(canPrepare) }, failures)
 }
 
 const canPrepare = (server: StorageServer): server is PreparingServer =>
@@ -167,10 +174,20 @@ async function prepareAll(
   return true
 }
 
+/** What is committed in part must go on: by the next write of this process, or by recovery. */
+async function commitAll(job: Publishing, prepared: readonly PreparedWrite[]): Promise<void> {
+  try {
+    await endAll(job.slot, prepared)
+  } catch (err) {
+    job.undecided(prepared)
+    throw err
+  }
+}
+
 const COMMIT_TRIES = 3
 
-/** What is committed in part must go on: a prepared write that fails is tried again, and is left for recovery at last. */
-async function commitAll(job: Publishing, prepared: readonly PreparedWrite[]): Promise<void> {
+/** Commits all of them, those that are committed already too. Each is tried several times, and so are the others if one fails; EAGAIN then. */
+export async function endAll(slot: Slot, prepared: readonly PreparedWrite[]): Promise<void> {
   const results = await Promise.allSettled(
     prepared.map(async each => {
       for (let tries = 1; ; tries++) {
@@ -184,7 +201,7 @@ async function commitAll(job: Publishing, prepared: readonly PreparedWrite[]): P
   )
   const failure = results.find(result => result.status === 'rejected')
   if (failure)
-    throw new FsError('EAGAIN', `${job.slot.name}: a server did not take what it had prepared`, {
+    throw new FsError('EAGAIN', `${slot.name}: a server did not take what it had prepared`, {
       cause: failure.reason,
     })
 }
@@ -217,10 +234,12 @@ function placeOn(
   return placement
 }
 
-/** ENOSPC when nothing else was wrong. */
+/** ENOSPC, or EFBIG, when nothing else was wrong. */
 function unplaced({ slot }: Publishing, { errors }: Failures, what: string): FsError {
-  const full = errors.length > 0 && errors.every(err => codeOf(err) === 'ENOSPC')
-  return new FsError(full ? 'ENOSPC' : 'EAGAIN', `${slot.name}: ${what}`, { cause: errors[0] })
+  const said = (['ENOSPC', 'EFBIG'] as const).find(
+    code => errors.length > 0 && errors.every(err => codeOf(err) === code),
+  )
+  return new FsError(said ?? 'EAGAIN', `${slot.name}: ${what}`, { cause: errors[0] })
 }
 
 function changesFor({ packed }: Publishing, shares: ReadonlyMap<number, Buffer>): Map<number, TestWrite> {

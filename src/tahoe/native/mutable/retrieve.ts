@@ -16,6 +16,7 @@ import {
 } from '../../format/ssk.ts'
 import { openPrivateKey, SALT_SIZE, type SigningKey } from '../../format/ssk-keys.ts'
 import type { Wait } from '../../storage/server.ts'
+import { gaveUp } from '../../turns.ts'
 import type { FoundVersion } from './map.ts'
 import type { FoundShare } from './share.ts'
 import type { Slot } from './slot.ts'
@@ -156,7 +157,7 @@ export class VersionReader {
     try {
       return await work()
     } catch (err) {
-      wait?.signal?.throwIfAborted()
+      gaveUp(this.#slot.name, wait?.signal)
       const wrong = err instanceof WrongHash || err instanceof Malformed
       if (!wrong && !(err instanceof FsError)) throw err
       const at = this.#usable.indexOf(share)

@@ -8,14 +8,14 @@ import { packMdmf } from '../../format/mdmf.ts'
 import { packSdmf } from '../../format/sdmf.ts'
 import type { PackedVersion } from '../../format/ssk.ts'
 import type { SigningKey } from '../../format/ssk-keys.ts'
-import type { StorageServer, WriteSecrets } from '../../storage/server.ts'
+import type { PreparedWrite, StorageServer, WriteSecrets } from '../../storage/server.ts'
 import { permuted } from '../order.ts'
 import { type Secrets, writeEnabler } from '../secrets.ts'
 import { type Asking, checkSize, type Tried } from './asking.ts'
 import { type Ground, nowhere } from './ground.ts'
 import { type Known, nameOf } from './known.ts'
 import { versionId } from './map.ts'
-import { Collision, publish } from './publish.ts'
+import { Collision, endAll, publish } from './publish.ts'
 import { Moved } from './retrieve.ts'
 import type { Slot } from './slot.ts'
 
@@ -42,6 +42,9 @@ export class Writing {
     sizeCalculation: ({ known }) => 4096 + known.size,
   })
 
+  /** What was committed only in part. */
+  readonly #undecided = new Map<string, readonly PreparedWrite[]>()
+
   constructor(servers: readonly StorageServer[], secrets: Secrets, asking: Asking) {
     this.#servers = servers
     this.#secrets = secrets
@@ -50,6 +53,7 @@ export class Writing {
 
   /** The state of a slot after what `decide` wanted. One call at a time for each slot. */
   async write(slot: Slot, decide: Decide): Promise<Known> {
+    await this.#end(slot)
     let hint = this.#asking.known.get(slot)
     let mine: Known | null = null
     for (let tries = 1; ; tries++) {
@@ -108,11 +112,19 @@ export class Writing {
   async #publish(slot: Slot, { packed, known }: Made, ground: Ground): Promise<Known> {
     const servers = permuted(this.#servers, slot.index)
     const secretsFor = (server: StorageServer) => this.#secretsFor(slot, server)
-    const homes = await publish({ slot, packed, servers, ground, secretsFor })
-    const published = { ...known, ground: { ...nowhere, homes } }
+    const undecided = (prepared: readonly PreparedWrite[]) => void this.#undecided.set(nameOf(slot), prepared)
+    const homes = await publish({ slot, packed, servers, ground, secretsFor, undecided })
+    const published = { ...known, ground: { ...nowhere, homes, silent: ground.silent } }
     this.#asking.known.set(slot, published)
     this.#tried.delete(nameOf(slot))
     return published
+  }
+
+  async #end(slot: Slot): Promise<void> {
+    const prepared = this.#undecided.get(nameOf(slot))
+    if (prepared === undefined) return
+    await endAll(slot, prepared)
+    this.#undecided.delete(nameOf(slot))
   }
 
   #secretsFor(slot: Slot, server: StorageServer): WriteSecrets {
