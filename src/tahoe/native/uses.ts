@@ -8,7 +8,8 @@
 // seen it at the old one or finds it noted. What is removed after that is neither marked nor noted,
 // and whether it is noted is asked in the same turn in which its removal begins: who comes later
 // waits until it is over. An upload then finds nothing there and stores all of it again; an edit
-// that would link what is gone is refused.
+// that would link what is gone is refused. An edit whose caller gave up may still be made, and counts
+// for a while.
 
 import { FsError } from '../../errors.ts'
 import type { Cap } from '../cap.ts'
@@ -24,6 +25,16 @@ type Notes = {
   readonly removed: Set<StorageIndex>
 }
 
+/** An edit of which nobody knows whether it was made, and until when it may be, in milliseconds of the process's clock. */
+type Unsettled = {
+  readonly indexes: readonly StorageIndex[]
+  readonly caps: readonly Cap[]
+  readonly until: number
+}
+
+/** Milliseconds in which an edit that was given up has been made, or never is. */
+const SETTLED = 10 * 60_000
+
 /** A collection while it goes on. */
 export interface Collection {
   /** The caps that were linked since this was asked last. */
@@ -36,6 +47,7 @@ export interface Collection {
 export class Uses {
   #active = 0
   #notes: Notes | null = null
+  #unsettled: Unsettled[] = []
   readonly #removing = new Map<StorageIndex, Promise<unknown>>()
 
   /** Whether something is being stored or linked now. */
@@ -56,7 +68,16 @@ export class Uses {
         throw new FsError('ESTALE', 'what would be linked was removed, as nothing led to it')
       this.#notes?.caps.push(...caps)
     }
-    return await this.#during(indexes, note, work)
+    try {
+      return await this.#during(indexes, note, work)
+    } catch (err) {
+      this.#unsettled = [...this.#unsettledNow(), { indexes, caps, until: performance.now() + SETTLED }]
+      throw err
+    }
+  }
+
+  #unsettledNow(): Unsettled[] {
+    return this.#unsettled.filter(({ until }) => until > performance.now())
   }
 
   async #during<T>(indexes: readonly StorageIndex[], note: () => void, work: () => Promise<T>): Promise<T> {
@@ -75,7 +96,9 @@ export class Uses {
   collect(): Collection {
     if (this.busy) throw new FsError('EAGAIN', 'something is being stored')
     if (this.#notes) throw new FsError('EAGAIN', 'garbage is being collected already')
-    const notes: Notes = { indexes: new Set(), caps: [], removed: new Set() }
+    const unsettled = this.#unsettledNow()
+    const indexes = new Set(unsettled.flatMap(({ indexes }) => indexes))
+    const notes: Notes = { indexes, caps: unsettled.flatMap(({ caps }) => caps), removed: new Set() }
     this.#notes = notes
     return {
       linked: () => {

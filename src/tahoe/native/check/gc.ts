@@ -20,6 +20,8 @@ export type Root = { readonly cap: Cap; readonly path: string }
 export type Collecting = Waiting & {
   /** What is kept, and all below it. */
   readonly roots: readonly Root[]
+  /** Storage indexes of roots that somebody has used, and what to say when nothing leads there: then not all roots were given. */
+  readonly known?: ReadonlyMap<StorageIndex, string>
   /** Why nothing may be removed now: something waits; null when it may. Asked again and again. */
   readonly obstacle?: () => string | null
   /** What else is needed, at the moment when all that leads somewhere has been found. */
@@ -136,6 +138,7 @@ async function mark(
   for (const [index, path] of closed)
     if (!open.has(index))
       throw new Stopped(`the directory ${path} cannot be listed: its cap does not allow it`)
+  for (const [index, what] of collecting.known ?? []) if (!marked.has(index)) throw new Stopped(what)
   return marked
 }
 

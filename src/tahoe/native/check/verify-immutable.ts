@@ -6,7 +6,14 @@ import { setImmediate as breathe } from 'node:timers/promises'
 import { codeOf, FsError } from '../../../errors.ts'
 import type { Cap } from '../../cap.ts'
 import { blockHash } from '../../format/chk/hashes.ts'
-import { blockLength, type Layout, LINK_SIZE, type Shape, writeHeader } from '../../format/chk/shape.ts'
+import {
+  blockLength,
+  type Layout,
+  LINK_SIZE,
+  layoutOf,
+  type Shape,
+  writeHeader,
+} from '../../format/chk/shape.ts'
 import {
   besides,
   HASH_SIZE,
@@ -102,7 +109,8 @@ async function prove(
     if (bytes.length < end - start) throw new Damaged('it ends too early')
     return bytes
   }
-  const header = writeHeader(layout, shape)
+  const links = (layout.extension - layout.shareHashes) / LINK_SIZE
+  const header = writeHeader(layoutOf(shape, Math.ceil(links), layout.version), shape)
   if (!(await read(0, header.length)).equals(header)) throw new Damaged('its header is wrong')
   if (!plaintext) await proveUnused(read, layout)
   await proveTree(read, layout.crypttextHashes, shape.segments, crypttextRoot)
@@ -116,7 +124,7 @@ async function prove(
 async function proveUnused(read: Read, { plaintextHashes, crypttextHashes }: Layout): Promise<void> {
   for (let at = plaintextHashes; at < crypttextHashes; at += STRETCH * HASH_SIZE) {
     const bytes = await read(at, Math.min(crypttextHashes, at + STRETCH * HASH_SIZE))
-    if (bytes.some(byte => byte !== 0)) throw new Damaged('its header or its hashes are wrong')
+    if (bytes.some(byte => byte !== 0)) throw new Damaged('a hash in it is wrong')
   }
 }
 

@@ -17,7 +17,8 @@ export type Met =
   /** A directory that is not listed: `why` in words, or null where its cap does not allow it. */
   | { readonly what: 'unlisted'; readonly cap: Cap; readonly path: string; readonly why: string | null }
 
-type Place = { readonly cap: Cap; readonly path: string }
+/** `again`: it was listed before, by a cap that allows less. */
+type Place = { readonly cap: Cap; readonly path: string; readonly again: boolean }
 
 const ranks: Record<Authority, number> = { verify: 1, read: 2, write: 3 }
 
@@ -34,7 +35,7 @@ export class Walk {
 
   /** A cap to begin at; also one more, when `run` has ended and is called again. */
   add(cap: Cap, path: string): void {
-    this.#begun.push({ cap, path })
+    this.#begun.push({ cap, path, again: false })
   }
 
   /** All that was not met yet. Directories come before what is in them. */
@@ -46,7 +47,7 @@ export class Walk {
     }
   }
 
-  async *#listed({ cap, path }: Place, signal: AbortSignal | undefined): AsyncGenerator<Met> {
+  async *#listed({ cap, path, again }: Place, signal: AbortSignal | undefined): AsyncGenerator<Met> {
     if (cap.authority === 'verify') return yield { what: 'unlisted', cap, path, why: null }
     let listing: Listing
     try {
@@ -57,19 +58,26 @@ export class Walk {
       return yield { what: 'unlisted', cap, path, why: err.message.replace(/^\w+: (list [^:]*: )?/, '') }
     }
     for (const [name, child] of listing.children)
-      yield* this.#meet({ cap: child.cap, path: `${path === '/' ? '' : path}/${name}` })
+      yield* this.#meet({ cap: child.cap, path: `${path === '/' ? '' : path}/${name}`, again })
   }
 
-  *#meet({ cap, path }: Place): Generator<Met> {
-    if (cap.kind === 'unknown') return yield { what: 'unknown', path }
+  *#meet({ cap, path, again }: Place): Generator<Met> {
+    if (cap.kind === 'unknown') {
+      if (!again) yield { what: 'unknown', path }
+      return
+    }
     const key = keyOf(cap)
     if (key !== null) {
       const [before, now] = [this.#met.get(key) ?? 0, ranks[cap.authority]]
       if (before >= now) return
       this.#met.set(key, now)
       yield { what: 'object', cap, path, again: before > 0 }
-    } else yield { what: 'literal', path }
-    if (cap.type === 'directory') this.#waiting.push({ cap, path })
+      // By a cap that only verifies nothing was listed.
+      if (cap.type === 'directory') this.#waiting.push({ cap, path, again: before > ranks.verify })
+      return
+    }
+    if (!again) yield { what: 'literal', path }
+    if (cap.type === 'directory') this.#waiting.push({ cap, path, again })
   }
 }
 
