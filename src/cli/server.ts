@@ -111,7 +111,6 @@ async function open(
   const root = parseCap(settings.root)
   const grid = await openGrid(settings.grid, log)
   undo.push(() => grid.close())
-  if (settings.grid.kind === 'local') await noteServed(settings.grid.dirs[0]!, root, stateDir)
   const health = await grid.health({ signal: patience() })
   if (!health.reachable && isNew)
     throw new Wrong(
@@ -131,6 +130,7 @@ async function open(
       const why = vfs.status().reach.lastError || (err as Error).message
       throw new Wrong(`the root directory cannot be read: ${why.replace(/^\w+: (list [^:]*: )?/, '')}`)
     })
+  if (settings.grid.kind === 'local') await noteServed(settings.grid.dirs[0]!, root, stateDir)
   const server = await listener(stateDir, settings.listen)
   const end = new AbortController()
   const tokens = settings.tokens ? new MountTokens() : undefined

@@ -10,6 +10,8 @@ import type { Cap } from '../../src/tahoe/cap.ts'
 import { verifyImmutable } from '../../src/tahoe/native/check/verify-immutable.ts'
 import { Downloads } from '../../src/tahoe/native/immutable/download.ts'
 import { Uploads } from '../../src/tahoe/native/immutable/upload.ts'
+import { recover } from '../../src/tahoe/native/mutable/recover.ts'
+import type { LocalServer } from '../../src/tahoe/storage/local.ts'
 import { checked, checkedGrid, dataIn, gridOver, named, numberOf, secrets } from '../support/checked-grid.ts'
 import { Folders } from '../support/folders.ts'
 import { bytesOf, sourceOf } from '../support/tahoe-bytes.ts'
@@ -186,4 +188,80 @@ test('a directory is published once more where its shares are lost, damaged or o
     { numRuns: 25 },
   )
   t.true(mended > 5)
+})
+
+/** Servers of a process that is killed at its `last` change: that one may still be made, and none after it. */
+function mortal(servers: readonly LocalServer[], last: number, made: boolean) {
+  const dead = Promise.withResolvers<void>()
+  let left = last
+  async function step<T>(act: () => Promise<T>): Promise<T> {
+    left--
+    if (left > 0 || (left === 0 && made)) {
+      const done = await act()
+      if (left > 0) return done
+    }
+    dead.resolve()
+    return await new Promise(() => {})
+  }
+  const stepping = <T extends object>(
+    of: T,
+    changing: readonly string[],
+    seen: (value: unknown) => unknown,
+  ): T =>
+    new Proxy(of, {
+      get(target, name) {
+        const value = Reflect.get(target, name, target) as unknown
+        if (typeof value !== 'function') return value
+        const call = async (...args: unknown[]) => seen(await value.apply(target, args))
+        if (!changing.includes(String(name))) return value.bind(target)
+        return (...args: unknown[]) => step(() => call(...args))
+      },
+    })
+  const inside = (value: unknown): unknown => {
+    if (typeof value !== 'object' || value === null) return value
+    if ('close' in value) return stepping(value, ['write', 'close'], each => each)
+    const { prepared } = value as { prepared?: object | null }
+    return prepared ? { ...value, prepared: stepping(prepared, ['commit'], each => each) } : value
+  }
+  const changing = ['replace', 'remove', 'readTestWrite', 'prepare']
+  return { servers: servers.map(server => stepping(server, changing, inside)), dead: dead.promise }
+}
+
+test('a kill at any moment of a repair loses nothing, and the next one ends it', async t => {
+  const folders = await Folders.open(t, 3)
+  const accident = fc.record({
+    last: fc.integer({ min: 1, max: 25 }),
+    made: fc.boolean(),
+    fate: fc.constantFrom('lost' as const, 'damaged' as const, 'truncated' as const, 'foreign' as const),
+    which: fc.nat(2),
+    where: fc.double({ min: 0.2, max: 0.8, noNaN: true }),
+  })
+  let killed = 0
+  await fc.assert(
+    fc.asyncProperty(accident, async ({ last, made, fate, which, where }) => {
+      await folders.reopen()
+      const before = gridOver(folders.servers, [2, 3, 3])
+      const content = bytes(100_000, `${Math.random()}`)
+      const file = await before.upload(sourceOf(content))
+      const root = await before.mkdir(named({ file }))
+      const [foreign] = await folders.shares((await before.mkdir()).storageIndex!)
+      await before.close()
+      for (const index of [root.storageIndex!, file.storageIndex!])
+        await suffer(folders, (await folders.shares(index))[which]!, fate, where, foreign!)
+      await folders.reopen()
+      const { servers, dead } = mortal(folders.servers, last, made)
+      const repairing = checked(gridOver(servers, [2, 3, 3]), root, { repair: true })
+      if ((await Promise.race([dead.then(() => 'dead'), repairing])) === 'dead') killed++
+      await folders.reopen()
+      await recover(folders.servers)
+      const after = gridOver(folders.servers, [2, 3, 3])
+      t.deepEqual([...(await after.list(root)).children.keys()], ['file'])
+      t.true((await whole(folders, file)).equals(content))
+      t.like((await checked(after, root, { repair: true })).totals, { objects: 2, wrong: 0 })
+      t.like((await checked(after, root)).totals, { objects: 2, healthy: 2 })
+      await after.close()
+    }),
+    { numRuns: 25 },
+  )
+  t.true(killed > 3)
 })

@@ -127,10 +127,12 @@ export class Checker {
     try {
       if (cap.mutable) await this.#republish(cap, verified, signal)
       else {
-        const { serversFor, secrets, downloads } = this.#grounds
+        const { serversFor, secrets, downloads, uses } = this.#grounds
         const wanted = wantedOf(cap)
+        const servers = serversFor(wanted.index)
+        const work = () => repairImmutable(wanted, verified, servers, secrets, signal)
         try {
-          await repairImmutable(wanted, verified, serversFor(wanted.index), secrets, signal)
+          await uses.storing(wanted.index, work)
         } finally {
           downloads.forget(wanted.index)
         }
