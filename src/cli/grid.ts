@@ -8,6 +8,7 @@ import { gateway } from '../tahoe/gateway/gateway.ts'
 import type { Grid } from '../tahoe/grid.ts'
 import type { ShareNumbers } from '../tahoe/native/immutable/push.ts'
 import { makeRoot, openLocal, usualShares } from '../tahoe/native/local.ts'
+import type { NativeGrid } from '../tahoe/native/native.ts'
 import { defaultStore } from './places.ts'
 import { withoutCode } from './words.ts'
 import { reason, USED_WRONGLY, Wrong } from './wrong.ts'
@@ -91,6 +92,8 @@ export const aliasDirectory = (choice: GridChoice, nodeDirectory: string): strin
 /** What a person calls it. */
 export const gridName = (choice: GridChoice): string =>
   choice.kind === 'gateway' ? choice.url : choice.dirs.join(', ')
+
+export const isNative = (grid: Grid): grid is NativeGrid => 'collect' in grid
 
 export async function openGrid(choice: GridChoice, log: Log): Promise<Grid> {
   if (choice.kind === 'gateway') return gateway(choice.url, { log })

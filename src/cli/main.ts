@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { FsError } from '../errors.ts'
+import { check } from './commands/check.ts'
 import { doctor } from './commands/doctor.ts'
 import { exportPath } from './commands/export.ts'
 import { flush } from './commands/flush.ts'
@@ -38,7 +39,7 @@ const program = new Command('tahoe-nfs')
 Exit codes: 0 done, 1 failed, 2 used wrongly, 3 done, but what waits for the grid is kept for the next start.
 Limitations of this version: the grid is folders on this machine, or a running Tahoe-LAFS node; a file that is mutable on the grid can be written to up to 64 MiB.`,
   )
-for (const add of [mount, umount, serve, status, flush, doctor, exportPath, daemon]) add(program)
+for (const add of [mount, umount, serve, status, flush, check, doctor, exportPath, daemon]) add(program)
 
 try {
   await program.parseAsync()

@@ -45,12 +45,17 @@ export async function readRoot({ root, rootFile, nodeDirectory }: RootSource): P
       `no root: ${file} has no alias to begin with; give --root-file FILE, or --node-directory DIR and --root ALIAS`,
     )
   })
-  for (const line of lines.split('\n')) {
-    const [, name, cap] = /^\s*([^#:\s][^:]*?)\s*:\s*(\S+)\s*$/.exec(line) ?? []
-    if (name === alias && cap !== undefined) return directoryCap(cap, `alias ${alias} in ${file}`)
-  }
+  for (const { name, cap } of aliasesIn(lines))
+    if (name === alias) return directoryCap(cap, `alias ${alias} in ${file}`)
   throw new Wrong(`${file} has no alias ${alias}; name another with --root, or give --root-file FILE`)
 }
+
+/** What a list of aliases holds: names, and what should be caps. */
+export const aliasesIn = (lines: string): { readonly name: string; readonly cap: string }[] =>
+  lines.split('\n').flatMap(line => {
+    const [, name, cap] = /^\s*([^#:\s][^:]*?)\s*:\s*(\S+)\s*$/.exec(line) ?? []
+    return name === undefined || cap === undefined ? [] : [{ name, cap }]
+  })
 
 function directoryCap(text: string, where: string): Cap {
   if (text.trim() === '')

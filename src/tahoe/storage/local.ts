@@ -166,6 +166,28 @@ export class LocalServer implements PreparingServer {
     })
   }
 
+  /**
+   * A writer of an immutable share that takes the place of whatever is there under its number, in
+   * one step, when it is closed. ENOSPC when there is no room for both.
+   */
+  async replace(
+    index: StorageIndex,
+    share: number,
+    size: number,
+    leases: LeaseSecrets,
+  ): Promise<ShareWriter> {
+    checkIndex(index)
+    checkShare(share)
+    const what = `replace ${shareName(index, share)}`
+    checkRange(what, size, 0)
+    checkSecrets(what, leases.renew, leases.cancel)
+    return await this.#run(what, undefined, async () => {
+      if (!(await this.#world.room.promise(immutableSize(size, 1))))
+        throw new FsError('ENOSPC', `${what}: there is no room for ${size} bytes`)
+      return this.#writer(index, share, size, leases, true)
+    })
+  }
+
   async readTestWrite(
     index: StorageIndex,
     secrets: WriteSecrets,
@@ -287,10 +309,10 @@ export class LocalServer implements PreparingServer {
     }
   }
 
-  #writer(index: StorageIndex, share: number, size: number, leases: LeaseSecrets): ShareWriter {
+  #writer(index: StorageIndex, share: number, size: number, leases: LeaseSecrets, over = false): ShareWriter {
     const lease = makeLease(CONTAINER_VERSION, leases, IMMUTABLE_OWNER, leaseEnd(this.#world.now()))
     const head = packImmutableHeader({ version: CONTAINER_VERSION, length: size, leases: 1 })
-    const container = { size, head, lease: packImmutableLeases([lease]) }
+    const container = { size, head, lease: packImmutableLeases([lease]), over }
     const writer = new ImmutableWriter(this.#world, { index, share }, container, () =>
       this.#writers.delete(writer),
     )

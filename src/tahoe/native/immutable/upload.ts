@@ -11,6 +11,7 @@ import type { Source, Waiting } from '../../grid.ts'
 import { literalOf, piecesOf } from '../../source.ts'
 import type { StorageServer } from '../../storage/server.ts'
 import { gaveUp, Turns } from '../../turns.ts'
+import { Uses } from '../uses.ts'
 import { DirectEncoding, EncodeThread, type Encoding } from './encoding.ts'
 import { Pushes, type Rules } from './push.ts'
 
@@ -23,6 +24,8 @@ const ENCODING = 8
 export type UploadsOptions = Rules & {
   /** In the order in which a storage index prefers them. */
   readonly serversFor: (index: string) => readonly StorageServer[]
+  /** Hears of what is being stored. */
+  readonly uses?: Uses
 }
 
 export class Uploads {
@@ -52,7 +55,7 @@ export class Uploads {
   }
 
   async #encode(source: Source, what: string, signal?: AbortSignal, onProgress?: Hears): Promise<Cap> {
-    const { secrets, shares } = this.#options
+    const { secrets, shares, uses = new Uses() } = this.#options
     const shape = shapeOf(source.size, shares.needed, shares.total)
     const encoding = this.#open(secrets.convergence, shape)
     let flies = false
@@ -65,7 +68,8 @@ export class Uploads {
       return await this.#flights.join(index, { what, signal, onProgress }, (stop, sent) => {
         flies = true
         const segments = kept ? [kept] : piecesOf(source, shape.segmentSize, what, stop)
-        return this.#push(index, segments, shape, encoding, what, stop, sent).finally(() => encoding.end())
+        const push = () => this.#push(index, segments, shape, encoding, what, stop, sent)
+        return uses.storing(index, push).finally(() => encoding.end())
       })
     } finally {
       if (!flies) encoding.end()

@@ -1,0 +1,16 @@
+// A server whose shares lie on this machine: they can be counted, replaced and removed.
+
+import type { LeaseSecrets, ShareWriter, StorageIndex, StorageServer } from '../../storage/server.ts'
+import type { SlotFound } from '../../storage/walk.ts'
+
+export interface Keeper extends StorageServer {
+  /** Every slot that it has, in the order of their indexes. */
+  slots(): AsyncGenerator<SlotFound>
+  /** Whether there was such a share; it is gone for good when this returns. */
+  remove(index: StorageIndex, share: number): Promise<boolean>
+  /** A writer of an immutable share that takes the place of what is there when it is closed. ENOSPC. */
+  replace(index: StorageIndex, share: number, size: number, leases: LeaseSecrets): Promise<ShareWriter>
+}
+
+export const isKeeper = (server: StorageServer): server is Keeper =>
+  typeof (server as Partial<Keeper>).replace === 'function'
