@@ -1,8 +1,9 @@
 // The figures of the main jobs, each beside a peer in the same run.
 //
-//   npm run bench -- [reading|writing|PART]... [--huge MIB]
+//   npm run bench -- [reading|writing|native|PART]... [--huge MIB]
 
 import { parseArgs } from 'node:util'
+import { chk, hugeLocal, names, thousandFiles } from './native.ts'
 import { MiB } from './noise.ts'
 import { firstBytes, listing, stream } from './reading.ts'
 import { World } from './world.ts'
@@ -20,13 +21,14 @@ const groups: Record<string, Record<string, Part>> = {
     latency,
     'huge-file': hugeFile,
   },
+  native: { chk, names, 'thousand-files': thousandFiles, 'huge-local': hugeLocal },
 }
 
 const usage = `usage: npm run bench -- [GROUP or PART]... [--huge MIB]
 ${Object.entries(groups)
   .map(([group, parts]) => `  ${group}: ${Object.keys(parts).join(', ')}`)
   .join('\n')}
-  --huge: the size of one-byte's and huge-file's file (1024)`
+  --huge: the size of one-byte's, huge-file's and huge-local's file (1024)`
 
 /** The parts that the command line asks for, in the order of the table; null when it cannot be understood. */
 function asked(): { parts: [string, Part][]; huge: number } | null {

@@ -32,12 +32,12 @@ export class Server {
     this.#state = state
   }
 
-  /** Serves `root` from the node at `url`, with a new state in `dir`. */
-  static async start(dir: string, root: Cap, url: string): Promise<Server> {
+  /** Serves `root` (null: the one that a folder has) of a grid, as `--grid` is given it, with a new state in `dir`. */
+  static async start(dir: string, grid: string, root: Cap | null): Promise<Server> {
     const home = await mkdtemp(join(dir, 'server-'))
     const [rootFile, state] = [join(home, 'root.cap'), join(home, 'state')]
-    await writeFile(rootFile, root.uri(), { mode: 0o600 })
-    const options = ['--grid', `gateway:${url}`, '--root-file', rootFile, '--state', state]
+    if (root) await writeFile(rootFile, root.uri(), { mode: 0o600 })
+    const options = ['--grid', grid, ...(root ? ['--root-file', rootFile] : []), '--state', state]
     const child = spawn(
       process.execPath,
       ['--import', watch, bin, 'serve', ...options, '--log-level', 'warn'],

@@ -35,7 +35,15 @@ export class World {
 
   /** A server with a new state, over the node itself or what stands before it. */
   async serve(root: Cap, url = this.node.url): Promise<Server> {
-    const server = await Server.start(this.dir, root, url)
+    const server = await Server.start(this.dir, `gateway:${url}`, root)
+    this.#servers.add(server)
+    return server
+  }
+
+  /** A server over a new folder of shares. */
+  async serveLocal(): Promise<Server> {
+    const store = await mkdtemp(join(this.dir, 'store-'))
+    const server = await Server.start(this.dir, `local:${store}`, null)
     this.#servers.add(server)
     return server
   }

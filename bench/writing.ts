@@ -17,6 +17,7 @@ import { inMs, inSeconds, median, p99, seconds, times } from './figures.ts'
 import type { Load } from './loop-watch.ts'
 import { NfsClient } from './nfs-client.ts'
 import { KiB, MiB, newSeed, noiseAt } from './noise.ts'
+import type { Server } from './server.ts'
 import type { World } from './world.ts'
 
 const FILES = 200
@@ -197,7 +198,17 @@ export async function hugeFile(world: World, huge: number): Promise<void> {
   const disk = await plainFile(plain, huge)
   await world.settle()
   const { took: curl } = await curlUpload(world.node.url, plain)
-  const server = await world.serve(await world.directory())
+  await copyHuge(world, await world.serve(await world.directory()), huge, disk, [curl, 'curl -T'])
+}
+
+/** Copies a huge file, beside what the disk and a peer took for as much. */
+export async function copyHuge(
+  world: World,
+  server: Server,
+  huge: number,
+  disk: number,
+  [peer, peerName]: readonly [number, string],
+): Promise<void> {
   const nfs = await NfsClient.mount(server.port)
   await world.settle()
   await server.load()
@@ -210,7 +221,7 @@ export async function hugeFile(world: World, huge: number): Promise<void> {
   console.log(`  the server: ${loaded(await server.load())}, peak memory ${await server.peakMemory()}`)
   const published = await seconds(() => server.flush())
   console.log(
-    `  until it is on the grid: ${inSeconds(published)} more, ${times(published, curl)} curl -T (${inSeconds(curl)})`,
+    `  until it is on the grid: ${inSeconds(published)} more, ${times(published, peer)} ${peerName} (${inSeconds(peer)})`,
   )
   console.log(`  the server: ${loaded(await server.load())}, peak memory ${await server.peakMemory()}`)
   nfs.close()

@@ -37,7 +37,7 @@ const program = new Command('tahoe-nfs')
     'after',
     `
 Exit codes: 0 done, 1 failed, 2 used wrongly, 3 done, but what waits for the grid is kept for the next start.
-Limitations of this version: the grid is a running Tahoe-LAFS node; files that are mutable on the grid can only be read.`,
+Limitations of this version: the grid is folders on this machine, or a running Tahoe-LAFS node; a file that is mutable on the grid can be written to up to 64 MiB.`,
   )
 for (const add of [mount, umount, serve, status, flush, check, doctor, exportPath, daemon]) add(program)
 

@@ -100,6 +100,17 @@ test('over three folders any one may be lost: it is read from the others, and wr
   await fourth.end()
 })
 
+test('without the disk of its first folder a grid of several is not begun anew', async t => {
+  const someone = await user(t)
+  const [one, two] = [someone.path('one'), someone.path('two')]
+  const first = await someone.serve('--grid', `local:${one},${two}`)
+  await end(someone, first)
+  await rename(one, someone.path('away'))
+  const said = await someone.run(['serve', '--grid', `local:${one},${two}`])
+  refused(t, said, 1, /one is empty, and \S+two is not: is its disk not mounted\?/)
+  t.deepEqual(await readdir(someone.dir).then(names => names.includes('one')), false)
+})
+
 test('a folder that a running Tahoe node has is left to it', async t => {
   const someone = await user(t)
   const dir = someone.path('node')

@@ -56,14 +56,18 @@ async function ask(): Promise<SharedNode> {
 /** The node that all test files of this run share. */
 export const sharedTahoe = (): Promise<SharedNode> => (asked ??= ask())
 
+/** What declares a test: ava's `test`, or its `test.serial`. */
+type Declares = Pick<TestFn, 'skip'> & ((title: string, body: (t: ExecutionContext) => Promise<void>) => void)
+
 /**
- * Declares a test over the shared node. Where Tahoe is not installed it is skipped, and
+ * Declares a test over a node. Where Tahoe is not installed it is skipped, and
  * its title says why; with CI=true it runs, and fails.
  */
-export function onTahoe(
-  test: TestFn,
+export function onNode<Node>(
+  test: Declares,
   title: string,
-  body: (t: ExecutionContext, node: SharedNode) => Promise<void>,
+  start: () => Promise<Node>,
+  body: (t: ExecutionContext, node: Node) => Promise<void>,
 ): void {
   const why = whyNoTahoe()
   if (why !== null && process.env.CI !== 'true') {
@@ -73,9 +77,16 @@ export function onTahoe(
   test(`real node: ${title}`, async t => {
     t.timeout(120_000) // the first to ask waits for the node to start
     if (why !== null) throw new Error(why)
-    await body(t, await sharedTahoe())
+    await body(t, await start())
   })
 }
+
+/** Declares a test over the node that all test files share. */
+export const onTahoe = (
+  test: TestFn,
+  title: string,
+  body: (t: ExecutionContext, node: SharedNode) => Promise<void>,
+): void => onNode(test, title, sharedTahoe, body)
 
 /** Bytes that no test has stored before. */
 export const fresh = (size: number): Buffer => randomBytes(size)

@@ -21,12 +21,15 @@ const event = fc.oneof(
   fc.record({ event: fc.constant('death') }),
   fc.record({
     event: fc.constant('not now'),
-    what: fc.constantFrom('upload', 'edit', 'mkdir', 'list'),
+    what: fc.constantFrom('upload', 'overwrite', 'edit', 'mkdir', 'list'),
     times: fc.nat(4),
   }),
-  fc.record({ event: fc.constant('answer lost'), what: fc.constantFrom('upload', 'edit', 'mkdir') }),
+  fc.record({
+    event: fc.constant('answer lost'),
+    what: fc.constantFrom('upload', 'overwrite', 'edit', 'mkdir'),
+  }),
   fc.record({ event: fc.constant('full'), full: fc.boolean() }),
-  fc.record({ event: fc.constant('hold'), what: fc.constantFrom('upload', 'edit', 'mkdir') }),
+  fc.record({ event: fc.constant('hold'), what: fc.constantFrom('upload', 'overwrite', 'edit', 'mkdir') }),
   fc.record({ event: fc.constant('release') }),
   fc.record({ event: fc.constant('flush') }),
 )
@@ -46,7 +49,7 @@ async function lives(t: ExecutionContext, steps: readonly (Operation | Event)[])
   const [large, small] = [noise(150_000, 'large'), noise(10, 'small')]
   const root = grid.directory({
     a: grid.directory({ b: grid.directory(), c: grid.file(large) }),
-    d: grid.file(small),
+    d: grid.mutable(small),
   })
   const dir = await folder(t)
   const oracle = new MemFs({ uid: 1000, gid: 1000 })
@@ -106,7 +109,7 @@ async function lives(t: ExecutionContext, steps: readonly (Operation | Event)[])
     same(await told(fs), await told(oracle))
     Object.assign(grid, { full: false })
     for (const release of holds.splice(0)) release()
-    Object.assign(grid.notNow, { upload: 0, edit: 0, mkdir: 0, list: 0 })
+    Object.assign(grid.notNow, { upload: 0, overwrite: 0, edit: 0, mkdir: 0, list: 0 })
     await sameElsewhere(t, fs, grid, root)
     same(await told(fs), await told(oracle))
     same(fs.status().conflicts, [])

@@ -20,18 +20,23 @@ export type DirnodeKind = { readonly mutable: boolean; readonly writeKey: Uint8A
 /** The content of a directory is not that of one. */
 export class NotDirectory extends Error {}
 
-/** A child as it is stored: its whole entry, and the parts of it. */
+/** A child as it is stored; what it means is found out when it is asked for. */
 type Entry = {
   readonly name: string
+  /** The name's bytes, by which entries are sorted. */
+  readonly key: Buffer
   readonly whole: Buffer
-  readonly reader: string
+  readonly reader: Buffer
   readonly sealed: Buffer
-  readonly metadata: string
+  readonly metadata: Buffer
+  child: Child | null
 }
 
 export class Dirnode {
   readonly #kind: DirnodeKind
   readonly #entries: Map<string, Entry>
+  /** What stands sealed where there is no write cap: in one directory always the same. */
+  #sealedNothing: Buffer | null = null
 
   private constructor(kind: DirnodeKind, entries: Map<string, Entry>) {
     this.#kind = kind
@@ -42,26 +47,30 @@ export class Dirnode {
     return new Dirnode(kind, new Map())
   }
 
-  /** Throws NotDirectory for what is none. */
+  /** Throws NotDirectory for what is none. The content must not change afterwards. */
   static parse(content: Buffer, kind: DirnodeKind): Dirnode {
     const entries = new Map<string, Entry>()
     try {
+      let start = 0
       for (const body of netstringsIn(content)) {
         const [name, reader, sealed, metadata, ...more] = netstringsIn(body)
         if (!metadata || more.length > 0) throw new NotDirectory('an entry does not have four parts')
+        const end = body.byteOffset - content.byteOffset + body.length + 1
+        const whole = content.subarray(start, end)
         const normal = name!.toString().normalize('NFC')
-        entries.set(normal, {
-          name: normal,
-          whole: netstring(body),
-          reader: reader!.toString('latin1').replace(/ +$/, ''),
-          sealed: sealed!,
-          metadata: metadata.toString(),
-        })
+        const parts = { reader: reader!, sealed: sealed!, metadata }
+        entries.set(normal, { name: normal, key: Buffer.from(normal), whole, ...parts, child: null })
+        start = end
       }
     } catch (err) {
       throw err instanceof NotNetstrings ? new NotDirectory(err.message) : err
     }
     return new Dirnode(kind, entries)
+  }
+
+  /** The same, to be changed by itself. */
+  copy(): Dirnode {
+    return new Dirnode(this.#kind, new Map(this.#entries))
   }
 
   has(name: string): boolean {
@@ -82,22 +91,16 @@ export class Dirnode {
 
   /** Links a name (NFC) with exactly this metadata, in the place of what it named. */
   set(name: string, { cap, metadata }: Child): void {
-    const writer = cap.authority === 'write' ? cap.uri() : ''
     const reader = cap.readonly().uri()
     const parts = {
-      reader: cap.kind === 'unknown' ? this.#withoutPrefix(reader) : reader,
-      sealed: this.#kind.mutable ? this.#seal(Buffer.from(writer, 'latin1')) : Buffer.alloc(0),
-      metadata: JSON.stringify(metadata),
+      key: Buffer.from(name),
+      reader: Buffer.from(cap.kind === 'unknown' ? this.#withoutPrefix(reader) : reader, 'latin1'),
+      sealed: this.#seal(cap.authority === 'write' ? cap.uri() : ''),
+      metadata: Buffer.from(JSON.stringify(metadata)),
     }
-    const whole = netstring(
-      Buffer.concat([
-        netstring(Buffer.from(name)),
-        netstring(Buffer.from(parts.reader, 'latin1')),
-        netstring(parts.sealed),
-        netstring(Buffer.from(parts.metadata)),
-      ]),
-    )
-    this.#entries.set(name, { name, whole, ...parts })
+    const { key, sealed } = parts
+    const whole = netstring(Buffer.concat([key, parts.reader, sealed, parts.metadata].map(netstring)))
+    this.#entries.set(name, { name, whole, ...parts, child: null })
   }
 
   unset(name: string): void {
@@ -106,15 +109,20 @@ export class Dirnode {
 
   /** The content that a file of this directory has. */
   content(): Buffer {
-    const sorted = [...this.#entries.values()].map(entry => [Buffer.from(entry.name), entry.whole] as const)
-    sorted.sort(([a], [b]) => a.compare(b))
-    return Buffer.concat(sorted.map(([, whole]) => whole))
+    const sorted = [...this.#entries.values()].sort((a, b) => a.key.compare(b.key))
+    return Buffer.concat(sorted.map(({ whole }) => whole))
   }
 
   /** The strongest cap that we can read. What we do not understand is carried, and spoils nothing. */
-  #child({ reader, sealed, metadata: text }: Entry): Child {
-    const metadata = metadataOf(text)
-    const writer = this.#unseal(sealed)
+  #child(entry: Entry): Child {
+    entry.child ??= this.#read(entry)
+    return entry.child
+  }
+
+  #read(entry: Entry): Child {
+    const metadata = metadataOf(entry.metadata.toString())
+    const reader = entry.reader.toString('latin1').replace(/ +$/, '')
+    const writer = this.#unseal(entry.sealed)
     if (writer !== '') {
       const cap = carryCap(writer)
       return { cap: cap.kind === 'unknown' ? unknownCap(writer, this.#withPrefix(reader)) : cap, metadata }
@@ -140,11 +148,17 @@ export class Dirnode {
     return this.#kind.mutable ? text.replace(/^ro\./, '') : text.replace(/^(ro|imm)\./, '')
   }
 
-  #seal(writer: Buffer): Buffer {
-    const salt = taggedHash('allmydata_dirnode_child_rwcap_to_salt_v1', writer, SALT)
-    const key = this.#keyFor(salt, this.#kind.writeKey!)
-    const sealed = Buffer.concat([salt, aesCtr(key).update(writer)])
-    return Buffer.concat([sealed, mac(key, sealed)])
+  #seal(writer: string): Buffer {
+    const { mutable, writeKey } = this.#kind
+    if (!mutable) return Buffer.alloc(0)
+    if (writer === '' && this.#sealedNothing) return this.#sealedNothing
+    const bytes = Buffer.from(writer, 'latin1')
+    const salt = taggedHash('allmydata_dirnode_child_rwcap_to_salt_v1', bytes, SALT)
+    const key = this.#keyFor(salt, writeKey!)
+    const crypttext = Buffer.concat([salt, aesCtr(key).update(bytes)])
+    const sealed = Buffer.concat([crypttext, mac(key, crypttext)])
+    if (writer === '') this.#sealedNothing = sealed
+    return sealed
   }
 
   /** An empty text where there is no write cap, or none for us. */

@@ -1,6 +1,7 @@
 // Directories: files whose content is a dirnode. All edits of one call, and of all calls that
 // wait for the same directory, are one publish, judged by what the directory holds at that moment.
 
+import { LRUCache } from 'lru-cache'
 import { FsError } from '../../errors.ts'
 import { type Cap, parseCap } from '../cap.ts'
 import { judgeAll, mustBeDirectory, mustBeLinkable, type Outcomes, possible } from '../edits.ts'
@@ -13,11 +14,19 @@ import type { MutableFiles } from './mutable/mutable.ts'
 /** Bytes of the longest immutable directory that is read. */
 const MAX_IMMUTABLE = MAX_WHOLE
 
+/** Bytes of directories that are remembered as they were seen last, about: what is made of their content takes several times as much. */
+const SEEN = 64 << 20
+const ENTRY = 1024
+
 type Edited = { readonly outcomes: readonly Outcome[]; readonly listing: Listing }
 
 export class Directories {
   readonly #mutable: MutableFiles
   readonly #downloads: Downloads
+  readonly #seen = new LRUCache<string, { readonly content: Buffer; readonly dirnode: Dirnode }>({
+    maxSize: SEEN,
+    sizeCalculation: ({ content }) => ENTRY + 8 * content.length,
+  })
 
   constructor(mutable: MutableFiles, downloads: Downloads) {
     this.#mutable = mutable
@@ -30,7 +39,7 @@ export class Directories {
     const chunks: Buffer[] = []
     for await (const chunk of this.#content(dir, what, signal)) chunks.push(chunk)
     const content = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
-    return listing(dir, parse(content, kindOf(dir), what))
+    return listing(dir, this.#parse(dir, content, what))
   }
 
   /** A change of ours is seen in the grid when this returns; EAGAIN leaves open whether it was made. */
@@ -39,17 +48,19 @@ export class Directories {
     mustBeDirectory(dir, what)
     if (dir.authority !== 'write') throw new FsError('EROFS', what)
     const wanted = possible(edits, what)
-    const kind = kindOf(dir)
-    const last = { outcomes: new Map() as Outcomes, dirnode: Dirnode.empty(kind) }
+    let outcomes: Outcomes = new Map()
     const change = (old: Buffer): Buffer | null => {
-      last.outcomes = new Map()
-      last.dirnode = parse(old, kind, what)
-      return apply(wanted, last.dirnode, last.outcomes) ? last.dirnode.content() : null
+      outcomes = new Map()
+      const dirnode = this.#parse(dir, old, what).copy()
+      if (!apply(wanted, dirnode, outcomes)) return null
+      const content = dirnode.content()
+      this.#remember(dir, content, dirnode)
+      return content
     }
     try {
       const content = await this.#mutable.modify(dir, change, { signal })
-      const dirnode = parse(content, kind, what) // others may have changed it together with us
-      return { outcomes: wanted.map(({ name }) => last.outcomes.get(name)!), listing: listing(dir, dirnode) }
+      const dirnode = this.#parse(dir, content, what) // others may have changed it together with us
+      return { outcomes: wanted.map(({ name }) => outcomes.get(name)!), listing: listing(dir, dirnode) }
     } catch (err) {
       if (signal?.aborted) throw new FsError('EAGAIN', `${what}: the caller gave up`)
       throw err
@@ -64,6 +75,19 @@ export class Directories {
       return dirnode.content()
     })
     return parseCap(cap.uri().replace('URI:SSK:', 'URI:DIR2:'))
+  }
+
+  /** What this content says; of the one that was seen last it is known. Not to be changed. */
+  #parse(dir: Cap, content: Buffer, what: string): Dirnode {
+    const known = this.#seen.get(dir.uri())
+    if (known?.content.equals(content)) return known.dirnode
+    const dirnode = parse(content, kindOf(dir), what)
+    this.#remember(dir, content, dirnode)
+    return dirnode
+  }
+
+  #remember(dir: Cap, content: Buffer, dirnode: Dirnode): void {
+    this.#seen.set(dir.uri(), { content, dirnode })
   }
 
   async *#content(dir: Cap, what: string, signal?: AbortSignal): AsyncGenerator<Buffer> {

@@ -44,6 +44,7 @@ export async function openLocal({ dirs, shares, log = silent }: LocalOptions): P
   if (new Set(paths).size < paths.length) throw new FsError('EINVAL', 'one folder is named twice')
   const home = new Private(paths[0]!)
   const known = await members(home)
+  if (known.size === 0) await mustBeNew(paths)
   const servers: StorageServer[] = []
   try {
     for (const path of paths) servers.push(await member(path, known.get(path), log))
@@ -58,6 +59,14 @@ export async function openLocal({ dirs, shares, log = silent }: LocalOptions): P
     for (const server of servers) await server.close()
     throw err
   }
+}
+
+/** EINVAL where the first folder has nothing and another has: a grid would begin beside one that is there. */
+async function mustBeNew([first, ...others]: readonly string[]): Promise<void> {
+  if (await isThere(join(first!, 'my_nodeid'))) return
+  for (const other of others)
+    if (await isThere(join(other, 'my_nodeid')))
+      throw new FsError('EINVAL', `${first} is empty, and ${other} is not: is its disk not mounted?`)
 }
 
 /** The folders of this grid, by path, with the ids that they have. */

@@ -175,7 +175,10 @@ export class Folder {
     if (id?.length !== ID_BYTES)
       throw new FsError('EIO', 'the file my_nodeid is damaged; without the id no share here can be changed')
     if (wanted && !wanted.equals(id))
-      throw new FsError('EINVAL', 'the folder of shares has another id already')
+      throw new FsError(
+        'EINVAL',
+        `${this.dir} has another id than it had here: a Tahoe node may have written its own into my_nodeid`,
+      )
     return id
   }
 

@@ -131,14 +131,20 @@ export class Reader {
     return this.#asker.ask(`read ${content.key}.${block}`, 'read', async signal => {
       const kept = await this.#cache.reserve(size)
       try {
-        const data = Buffer.allocUnsafeSlow(size)
+        let data: Buffer | null = null
         let filled = 0
         const version = content.version === undefined ? {} : { version: content.version }
         for await (const chunk of this.#grid.read(content.cap, range, { signal, ...version })) {
           if (chunk.length > size - filled) throw new FsError('EAGAIN', 'read: more than was asked for')
+          if (chunk.length === size) {
+            data = chunk // it came in one piece, and is nobody else's
+            filled = size
+            continue
+          }
+          data ??= Buffer.allocUnsafeSlow(size)
           filled += chunk.copy(data, filled)
         }
-        if (filled < size) throw new FsError('EAGAIN', 'read: less than was asked for')
+        if (!data || filled < size) throw new FsError('EAGAIN', 'read: less than was asked for')
         if (kept) this.#cache.put(content, block, data)
         else this.#cache.remember(content, block, data)
         return data

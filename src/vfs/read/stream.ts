@@ -108,6 +108,10 @@ export class Stream {
             const range = blockRange(this.#content, this.#next)
             kept = await this.#cache.reserve(range.end - range.start)
             if (!kept && !(await this.#turn(true))) return
+            if (at === 0 && chunk.length === range.end - range.start) {
+              this.#deliver(chunk, kept) // it came in one piece, and is nobody else's
+              break
+            }
             block = Buffer.allocUnsafeSlow(range.end - range.start)
             filled = 0
           }

@@ -2,13 +2,13 @@
 // tells where its shares belong, and once to encode it. Nothing is there before all of it is durable
 // on enough servers; what is given up leaves nothing behind.
 
-import { type Cap, LIT_MAX, litCap, parseCap } from '../../cap.ts'
+import { type Cap, parseCap } from '../../cap.ts'
 import { Flights, type Hears } from '../../flights.ts'
 import { planOf } from '../../format/chk/encoder.ts'
 import { storageIndexOf } from '../../format/chk/hashes.ts'
 import { type Shape, shapeOf } from '../../format/chk/shape.ts'
 import type { Source, Waiting } from '../../grid.ts'
-import { exactly, piecesOf } from '../../source.ts'
+import { literalOf, piecesOf } from '../../source.ts'
 import type { StorageServer } from '../../storage/server.ts'
 import { gaveUp, Turns } from '../../turns.ts'
 import { Uses } from '../uses.ts'
@@ -40,11 +40,8 @@ export class Uploads {
 
   async upload(source: Source, { signal, onProgress }: Waiting & { onProgress?: Hears } = {}): Promise<Cap> {
     const what = `upload ${source.size} bytes`
-    if (source.size <= LIT_MAX) {
-      const chunks: Uint8Array[] = []
-      for await (const chunk of exactly(source, what, signal)) chunks.push(Uint8Array.from(chunk))
-      return litCap(Buffer.concat(chunks))
-    }
+    const literal = await literalOf(source, what, signal)
+    if (literal) return literal
     const end = await this.#turns.take(what, signal)
     try {
       return await this.#encode(source, what, signal, onProgress)

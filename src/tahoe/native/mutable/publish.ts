@@ -234,12 +234,13 @@ function placeOn(
   return placement
 }
 
-/** ENOSPC, or EFBIG, when nothing else was wrong. */
+/** ENOSPC, EFBIG, or EACCES (a share was made for another server), when nothing else was wrong. */
 function unplaced({ slot }: Publishing, { errors }: Failures, what: string): FsError {
-  const said = (['ENOSPC', 'EFBIG'] as const).find(
+  const said = (['ENOSPC', 'EFBIG', 'EACCES'] as const).find(
     code => errors.length > 0 && errors.every(err => codeOf(err) === code),
   )
-  return new FsError(said ?? 'EAGAIN', `${slot.name}: ${what}`, { cause: errors[0] })
+  const why = said === 'EACCES' ? 'its shares were made for a server with another id' : what
+  return new FsError(said ?? 'EAGAIN', `${slot.name}: ${why}`, { cause: errors[0] })
 }
 
 function changesFor({ packed }: Publishing, shares: ReadonlyMap<number, Buffer>): Map<number, TestWrite> {
