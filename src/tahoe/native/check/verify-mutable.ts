@@ -41,7 +41,13 @@ export async function verifyMutable(
       const blocks = blocked.has(server)
       if (reason === 'silent') silent.add(server)
       else if (reason !== null) damaged.push({ server, number, reason, blocks })
-      else if (blocks) damaged.push({ server, number, reason: 'it cannot be written to', blocks })
+      else if (blocks)
+        damaged.push({
+          server,
+          number,
+          reason: 'it cannot be written to: it was made for a server with another id',
+          blocks,
+        })
       else good.push({ server, number })
     }
   }
