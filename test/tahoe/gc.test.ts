@@ -63,6 +63,7 @@ function held(server: LocalServer, what: 'list' | 'remove' | 'allocate', index: 
     addLease: (at, leases, given) => server.addLease(at, leases, given),
     adviseCorrupt: (kind, at, share, reason, given) => server.adviseCorrupt(kind, at, share, reason, given),
     slots: () => server.slots(),
+    adopt: (at, share, secrets) => server.adopt(at, share, secrets),
     heldByOthers: (at, share, leases) => server.heldByOthers(at, share, leases),
     remove: async (at, share) => {
       if (what === 'remove') await wait(at)

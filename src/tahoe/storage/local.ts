@@ -276,6 +276,14 @@ export class LocalServer implements PreparingServer {
     )
   }
 
+  /** Puts a mutable share as it is under another write enabler: of an id that the folder had before. ENOENT, EIO. */
+  async adopt(index: StorageIndex, share: number, secrets: WriteSecrets): Promise<void> {
+    checkShare(share)
+    await this.#run(checkWrite(index, secrets, new Map(), []), undefined, () =>
+      this.#slots.adopt(index, share, secrets),
+    )
+  }
+
   /** Whether there was such a share; it is gone for good when this returns. */
   async remove(index: StorageIndex, share: number): Promise<boolean> {
     checkIndex(index)
