@@ -124,6 +124,8 @@ async function open(
   if (trouble !== null) warnings.push(trouble)
   if (!health.reachable)
     warnings.push(`the grid cannot be reached (${health.detail}); what is known here is served meanwhile`)
+  const { missing = [] } = health
+  if (health.reachable) warnings.push(...missing)
   for (const warning of warnings) log.warn({}, warning)
   if (isNew && health.reachable)
     await vfs.list(vfs.root, 0n, { signal: patience() }).catch((err: unknown) => {
@@ -163,7 +165,9 @@ async function open(
       cache,
       pending: waitingOf(pending),
       conflicts: conflicts.map(clashOf),
-      errors: [...(trouble === null ? [] : [trouble]), ...troubles].slice(0, MAX_ERRORS).map(withoutCaps),
+      errors: [...(trouble === null ? [] : [trouble]), ...missing, ...troubles]
+        .slice(0, MAX_ERRORS)
+        .map(withoutCaps),
       calls: callsIn(nfs.stats().calls),
       memory: process.memoryUsage.rss(),
     }

@@ -92,8 +92,13 @@ export function native(options: NativeOptions): NativeGrid {
       return await uses.linking(cap, [], () => mutable.overwrite(cap, source, waiting))
     },
     async health({ signal } = {}) {
-      const found = (await versions(signal)).filter(version => version !== null).length
-      return { reachable: found > 0, detail: `${found} of ${servers.length} storage servers` }
+      const missing: string[] = []
+      for (const server of servers)
+        await server
+          .version({ signal })
+          .catch((err: Error) => missing.push(err.message.replace(/^\w+: /, '')))
+      const found = servers.length - missing.length
+      return { reachable: found > 0, detail: `${found} of ${servers.length} storage servers`, missing }
     },
     async usage({ signal } = {}) {
       const known = (await versions(signal)).filter(version => version !== null)
