@@ -41,6 +41,8 @@ async function suffer(
   else if (fate === 'emptied') await writeFile(file, '')
 }
 
+const inOrder = (numbers: readonly number[]): number[] => [...numbers].sort((a, b) => a - b)
+
 const whole = (folders: Folders, cap: Cap): Promise<Buffer> =>
   bytesOf(new Downloads(() => folders.servers, silent).read(cap, { start: 0, end: cap.contentSize! }))
 
@@ -91,13 +93,13 @@ test('after a repair every share is there again, byte for byte, and any `needed`
         first.good.length < total ? [true] : [],
       )
       t.is(after.length, total)
-      t.deepEqual(new Set(after.map(numberOf)), new Set(before.keys()))
+      t.deepEqual(inOrder(after.map(numberOf)), inOrder([...before.keys()]))
       for (const file of after) t.true((await dataIn(file)).equals(before.get(numberOf(file))!), file)
       const order = after.map((file, i) => [kept[i]!, file] as const).sort(([a], [b]) => a - b)
       for (const [, file] of order.slice(needed)) await folders.lose(file)
       t.true((await whole(folders, cap)).equals(content))
     }),
-    { numRuns: 40 },
+    { numRuns: 40, endOnFailure: true },
   )
 })
 
@@ -186,7 +188,7 @@ test('a directory is published once more where its shares are lost, damaged or o
       } // else what is left may be too little, or an older version
       await after.close()
     }),
-    { numRuns: 25 },
+    { numRuns: 25, endOnFailure: true },
   )
   t.true(mended > 5)
 })
@@ -262,7 +264,7 @@ test('a kill at any moment of a repair loses nothing, and the next one ends it',
       t.like((await checked(after, root)).totals, { objects: 2, healthy: 2 })
       await after.close()
     }),
-    { numRuns: 25 },
+    { numRuns: 25, endOnFailure: true },
   )
   t.true(killed > 3)
 })
