@@ -1,6 +1,7 @@
 // Looking at what is stored in folders of this machine, mending it, and removing what nothing
 // leads to: what a running server does on request, and `check` itself where none runs.
 
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FsError } from '../errors.ts'
 import { type Cap, parseCap } from '../tahoe/cap.ts'
@@ -9,6 +10,7 @@ import type { Collected, Root } from '../tahoe/native/check/gc.ts'
 import type { NativeGrid } from '../tahoe/native/native.ts'
 import { Private } from '../tahoe/native/private.ts'
 import { waitsIn } from '../vfs/state/left.ts'
+import { exists } from './made.ts'
 import { aliasesIn } from './root.ts'
 import { served } from './served.ts'
 
@@ -24,8 +26,8 @@ export type News =
 export type Store = {
   readonly grid: NativeGrid
   readonly root: Cap
-  /** The first of the folders. */
-  readonly dir: string
+  /** The folders. */
+  readonly dirs: readonly string[]
   readonly stateDir: string
   /** The file system over them, where one runs. */
   readonly vfs: {
@@ -89,7 +91,11 @@ export class Checks {
   }
 
   async #collect(signal: AbortSignal): Promise<Collected> {
-    const { grid, root, dir, stateDir, vfs } = this.#store
+    const { grid, root, dirs, stateDir, vfs } = this.#store
+    const dir = dirs[0]!
+    for (const each of dirs)
+      if (await exists(join(each, 'tahoe.cfg')))
+        return stopped(`${each} is a Tahoe node's, which may keep what no name here leads to`)
     const all = await served(dir)
     const states = new Set([...all.map(each => each.stateDir), stateDir])
     if (vfs) states.delete(stateDir) // that one is asked

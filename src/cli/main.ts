@@ -36,7 +36,7 @@ const program = new Command('tahoe-nfs')
   .addHelpText(
     'after',
     `
-Exit codes: 0 done, 1 failed, 2 used wrongly, 3 done, but what waits for the grid is kept for the next start.
+Exit codes: 0 done, 1 failed, or check found something wrong, 2 used wrongly, 3 done, but what waits for the grid is kept for the next start.
 Limitations of this version: the grid is folders on this machine, or a running Tahoe-LAFS node; a file that is mutable on the grid can be written to up to 64 MiB.`,
   )
 for (const add of [mount, umount, serve, status, flush, check, doctor, exportPath, daemon]) add(program)

@@ -206,7 +206,7 @@ function checksOf(
   { grid, root, vfs }: { grid: Grid; root: Cap; vfs: Tahoefs },
 ): Checks | null {
   if (choice.kind !== 'local' || !isNative(grid)) return null
-  return new Checks({ grid, root, dir: choice.dirs[0]!, stateDir, vfs })
+  return new Checks({ grid, root, dirs: choice.dirs, stateDir, vfs })
 }
 
 const callsIn = (byName: Readonly<Record<string, Readonly<Record<string, number>>>>): number =>

@@ -213,6 +213,12 @@ test('what an alias leads to is kept, and while a root that was served has no na
   t.is(all.out, 'there was nothing to remove\n')
   t.is((await shares(here.dirs[0]!)).length, 4)
   t.notRegex(missing.out + missing.err, /URI:/)
+  await writeFile(join(here.dirs[0]!, 'tahoe.cfg'), '')
+  const node = await someone.run(['check', '--gc', ...here.grid, '--state', someone.path('second')])
+  t.regex(
+    node.out,
+    /^nothing is removed: \S+one is a Tahoe node's, which may keep what no name here leads to\n$/,
+  )
 })
 
 test('over a gateway the node does it, and what is not there is said in one line', async t => {

@@ -9,7 +9,8 @@ import { encode } from '../../src/tahoe/format/base32.ts'
 import { Dirnode } from '../../src/tahoe/format/dirnode.ts'
 import type { Edit } from '../../src/tahoe/grid.ts'
 import type { Keeper } from '../../src/tahoe/native/check/keeper.ts'
-import type { NativeGrid } from '../../src/tahoe/native/native.ts'
+import { type NativeGrid, native } from '../../src/tahoe/native/native.ts'
+import { Secrets } from '../../src/tahoe/native/secrets.ts'
 import { AbsentServer } from '../../src/tahoe/storage/absent.ts'
 import type { LocalServer } from '../../src/tahoe/storage/local.ts'
 import { aged, checked, checkedGrid, collected, gridOver, indexOf, named } from '../support/checked-grid.ts'
@@ -28,6 +29,8 @@ const unlink = (name: string, expect: Cap): Edit => ({ op: 'unlink', name, expec
 
 const indexes = async (folders: Folders): Promise<Set<string>> =>
   new Set((await folders.shares()).map(indexOf))
+
+const inOrder = (all: Iterable<string>): string[] => [...all].sort()
 
 const whole = (grid: NativeGrid, cap: Cap): Promise<Buffer> =>
   bytesOf(grid.read(cap, { start: 0, end: cap.contentSize! }))
@@ -60,6 +63,8 @@ function held(server: LocalServer, what: 'list' | 'remove' | 'allocate', index: 
     addLease: (at, leases, given) => server.addLease(at, leases, given),
     adviseCorrupt: (kind, at, share, reason, given) => server.adviseCorrupt(kind, at, share, reason, given),
     slots: () => server.slots(),
+    adopt: (at, share, secrets) => server.adopt(at, share, secrets),
+    heldByOthers: (at, share, leases) => server.heldByOthers(at, share, leases),
     remove: async (at, share) => {
       if (what === 'remove') await wait(at)
       return await server.remove(at, share)
@@ -93,7 +98,7 @@ test('a collection removes exactly what nothing leads to and is older than a day
       const before = await folders.shares()
       const { stopped, objects, shares, bytes } = await collected(grid, root)
       t.is(stopped, null)
-      t.deepEqual(await indexes(folders), expected)
+      t.deepEqual(inOrder(await indexes(folders)), inOrder(expected))
       t.is(shares, before.length - (await folders.shares()).length)
       t.is(shares, 3 * objects)
       t.true(bytes > 100 * shares)
@@ -137,7 +142,7 @@ test('what could lead anywhere ends a collection: a cap of an unknown kind, a di
   )
   t.is((await folders.shares()).length, 5)
   t.like(await collected(grid, open), { objects: 3, stopped: null })
-  t.deepEqual(await indexes(folders), new Set([open.storageIndex!, inside.storageIndex!]))
+  t.deepEqual(inOrder(await indexes(folders)), inOrder([open.storageIndex!, inside.storageIndex!]))
 })
 
 test('nothing is removed while a folder is not there, while something waits, or is being stored', async t => {
@@ -248,7 +253,7 @@ test('what is held when all has been found is kept, and all below it', async t =
   await aged(await folders.shares())
   t.like(await collected(grid, root, { held: () => [dir, open] }), { objects: 0, reached: 4, stopped: null })
   t.like(await collected(grid, root), { objects: 3, stopped: null })
-  t.deepEqual(await indexes(folders), new Set([root.storageIndex!]))
+  t.deepEqual(inOrder(await indexes(folders)), inOrder([root.storageIndex!]))
 })
 
 test('one that is cut off between two shares loses nothing, and the next one goes on', async t => {
@@ -289,4 +294,23 @@ test('everything below several roots is kept', async (t: ExecutionContext) => {
   ]
   t.like(await grid.collect({ roots }), { objects: 0, reached: 4, stopped: null })
   t.like(await collected(grid, one), { objects: 2, stopped: null })
+})
+
+test('what another client has a lease on is kept', async t => {
+  const { folders, grid } = await checkedGrid(t, 1, [1, 1, 1])
+  const theirs = new Secrets(Buffer.alloc(32, 3), Buffer.alloc(32, 4))
+  const other = native({
+    servers: folders.servers,
+    secrets: theirs,
+    shares: { needed: 1, happy: 1, total: 1 },
+  })
+  const [server] = folders.servers as [LocalServer]
+  const root = await grid.mkdir()
+  const [dir, note, both] = [await other.mkdir(), await file(other), await file(grid)]
+  await server.addLease(both.storageIndex!, theirs.leases(both.storageIndex!, server.id))
+  const mine = [await file(grid), await grid.mkdir()]
+  await aged(await folders.shares())
+  t.like(await collected(grid, root), { objects: mine.length, stopped: null })
+  const kept = [root, dir, note, both].map(({ storageIndex }) => storageIndex!)
+  t.deepEqual(inOrder(await indexes(folders)), inOrder(kept))
 })

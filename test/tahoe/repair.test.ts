@@ -1,12 +1,13 @@
 // Shares that are lost, damaged, cut off or another file's are made again, as they were.
 
 import { createHash } from 'node:crypto'
-import { copyFile, readFile, truncate, writeFile } from 'node:fs/promises'
+import { copyFile, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import fc from 'fast-check'
 import { silent } from '../../src/log.ts'
 import type { Cap } from '../../src/tahoe/cap.ts'
+import type { Edit } from '../../src/tahoe/grid.ts'
 import { verifyImmutable } from '../../src/tahoe/native/check/verify-immutable.ts'
 import { Downloads } from '../../src/tahoe/native/immutable/download.ts'
 import { Uploads } from '../../src/tahoe/native/immutable/upload.ts'
@@ -264,4 +265,31 @@ test('a kill at any moment of a repair loses nothing, and the next one ends it',
     { numRuns: 25 },
   )
   t.true(killed > 3)
+})
+
+test('what was made for a server with another id is put under this one, and can be written to again', async t => {
+  const folders = await Folders.open(t, 1)
+  const before = gridOver(folders.servers, [1, 1, 1])
+  const inside = await before.mkdir()
+  const root = await before.mkdir(named({ inside }))
+  await before.close()
+  const shares = await folders.shares()
+  const contents = await Promise.all(shares.map(file => readFile(file)))
+  await rm(join(folders.dir, '0', 'my_nodeid'))
+  await folders.reopen()
+  const after = gridOver(folders.servers, [1, 1, 1])
+  t.teardown(() => after.close())
+  const change: Edit = { op: 'set', name: 'new', child: { cap: inside, metadata: {} }, expect: null }
+  await t.throwsAsync(after.edit(inside, [change]))
+  const { findings } = await checked(after, root)
+  t.like(findings, [
+    { path: '/', state: 'damaged' },
+    { path: '/inside', state: 'damaged' },
+  ])
+  t.regex(findings[0]!.detail, /it cannot be written to: it was made for a server with another id/)
+  t.like((await checked(after, root, { repair: true })).totals, { mended: 2, wrong: 0 })
+  for (const [i, file] of shares.entries()) // what is stored is the same
+    t.true((await readFile(file)).subarray(468).equals(contents[i]!.subarray(468)))
+  t.deepEqual((await after.edit(inside, [change])).outcomes, [{ done: true }])
+  t.deepEqual((await checked(after, root)).findings, [])
 })

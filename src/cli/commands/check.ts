@@ -82,7 +82,7 @@ async function news(options: CheckOptions, wish: Wish, signal: AbortSignal): Pro
     )
   const grid = await openGrid(choice, silent)
   if (!isNative(grid)) throw forTheNode(options)
-  const checks = new Checks({ grid, root, dir, stateDir, vfs: null })
+  const checks = new Checks({ grid, root, dirs: choice.dirs, stateDir, vfs: null })
   return (async function* () {
     try {
       yield* checks.run(wish, signal)

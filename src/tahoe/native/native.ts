@@ -109,7 +109,7 @@ export function native(options: NativeOptions): NativeGrid {
       return usage.total > 0 ? usage : null
     },
     check: (root, checking) => checker.check(root, checking),
-    collect: collecting => collect({ servers, uses, list, log }, collecting),
+    collect: collecting => collect({ servers, secrets, uses, list, log }, collecting),
     async close() {
       keys.close()
       await uploads.close()

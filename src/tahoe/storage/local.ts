@@ -9,6 +9,7 @@ import { gaveUp } from '../turns.ts'
 import { writeAdvisory } from './advisories.ts'
 import { disk as nodeDisk, refused, type ShareDisk } from './disk.ts'
 import { checkIndex, checkShare, Folder } from './folder.ts'
+import { heldByOthers } from './holders.ts'
 import { immutableSize, packImmutableHeader, packImmutableLeases } from './immutable-container.ts'
 import { ImmutableWriter } from './immutable-writer.ts'
 import { Incoming } from './incoming.ts'
@@ -18,7 +19,8 @@ import { MutableSlots, type SlotWorld } from './mutable-slots.ts'
 import { OpenShares, readData, shareName } from './open-shares.ts'
 import { Prepared } from './prepared.ts'
 import { IMMUTABLE_OWNER, renew } from './renewal.ts'
-import { CONTAINER_VERSION, checkChange, checkRange } from './replacement.ts'
+import { CONTAINER_VERSION, checkRange } from './replacement.ts'
+import { checkWrite } from './requests.ts'
 import { type Reserve, Room } from './room.ts'
 import type {
   Allocated,
@@ -266,6 +268,22 @@ export class LocalServer implements PreparingServer {
     return walk(this.#world.folder, this.#world.disk)
   }
 
+  /** Whether a share has a lease that is not of these secrets. False for one that is damaged or gone. */
+  async heldByOthers(index: StorageIndex, share: number, leases: LeaseSecrets): Promise<boolean> {
+    checkIndex(index)
+    return await this.#run(`leases of ${shareName(index, share)}`, undefined, () =>
+      heldByOthers(this.#world.shares, index, share, leases),
+    )
+  }
+
+  /** Puts a mutable share as it is under another write enabler: of an id that the folder had before. ENOENT, EIO. */
+  async adopt(index: StorageIndex, share: number, secrets: WriteSecrets): Promise<void> {
+    checkShare(share)
+    await this.#run(checkWrite(index, secrets, new Map(), []), undefined, () =>
+      this.#slots.adopt(index, share, secrets),
+    )
+  }
+
   /** Whether there was such a share; it is gone for good when this returns. */
   async remove(index: StorageIndex, share: number): Promise<boolean> {
     checkIndex(index)
@@ -348,22 +366,4 @@ export class LocalServer implements PreparingServer {
       unlock()
     }
   }
-}
-
-/** EINVAL for what no slot could take; else what to call it. */
-function checkWrite(
-  index: StorageIndex,
-  secrets: WriteSecrets,
-  changes: ReadonlyMap<number, TestWrite>,
-  reads: ReadVector,
-): string {
-  checkIndex(index)
-  const what = `write to the slot ${index}`
-  checkSecrets(what, secrets.renew, secrets.cancel, secrets.writeEnabler)
-  for (const [share, change] of changes) {
-    checkShare(share)
-    checkChange(what, change)
-  }
-  for (const { offset, size } of reads) checkRange(what, offset, size)
-  return what
 }

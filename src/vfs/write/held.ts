@@ -10,7 +10,9 @@ import type { Upload } from './uploads.ts'
 export function* held(tree: Tree, uploads: Iterable<Upload>): Generator<Cap> {
   for (const { inode } of uploads) yield* capsOf(inode)
   for (const inode of tree.retained) yield* capsOf(inode)
-  for (const { intents } of tree.pending)
+  for (const { id, intents } of tree.pending) {
+    const dir = tree.nameless(id)
+    if (dir) yield* capsOf(dir)
     for (const { want, was, expect, sent } of intents.values()) {
       for (const cap of [expect, ...sent]) if (cap) yield cap
       for (const id of [want, was]) {
@@ -18,6 +20,7 @@ export function* held(tree: Tree, uploads: Iterable<Upload>): Generator<Cap> {
         if (inode) yield* capsOf(inode)
       }
     }
+  }
 }
 
 function* capsOf({ cap, local }: Inode): Generator<Cap> {

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { codeOf, FsError } from '../../../errors.ts'
 import type { Cap } from '../../cap.ts'
 import type { Listing, Waiting } from '../../grid.ts'
-import type { StorageServer } from '../../storage/server.ts'
+import type { StorageServer, WriteSecrets } from '../../storage/server.ts'
 import type { Downloads } from '../immutable/download.ts'
 import type { MutableFiles } from '../mutable/mutable.ts'
 import { slotOf } from '../mutable/slot.ts'
@@ -151,7 +151,9 @@ export class Checker {
     if (cap.authority !== 'write') throw new FsError('EROFS', 'mend')
     const { mutable, uses } = this.#grounds
     const publish = () => uses.linking(cap, [], () => mutable.modify(cap, content => content, { signal }))
-    await repairMutable(cap.storageIndex!, verified, publish, () => this.#verify(cap, signal))
+    const { index } = slotOf(cap)
+    const verify = () => this.#verify(cap, signal)
+    await repairMutable({ index, secretsFor: this.#secretsFor(cap), publish, verify }, verified)
   }
 
   async #verify(cap: Cap, signal: AbortSignal | undefined): Promise<Verified> {
@@ -167,14 +169,20 @@ export class Checker {
   }
 
   #verifyMutable(cap: Cap, signal: AbortSignal | undefined): Promise<Verified> {
-    const { serversFor, secrets } = this.#grounds
+    const { serversFor } = this.#grounds
     const slot = slotOf(cap)
-    const secretsFor = (server: StorageServer) => ({
-      ...secrets.leases(slot.index, server.id),
-      writeEnabler: writeEnabler(slot.writeKey!, server.id),
-    })
+    const secretsFor = this.#secretsFor(cap)
     const readable = () => this.#isReadable(cap, signal)
     return verifyMutable({ slot, servers: serversFor(slot.index), secretsFor, readable }, { signal })
+  }
+
+  /** What is shown to a server by whoever has a write cap. */
+  #secretsFor(cap: Cap): (server: StorageServer) => WriteSecrets {
+    const { index, writeKey } = slotOf(cap)
+    return ({ id }) => ({
+      ...this.#grounds.secrets.leases(index, id),
+      writeEnabler: writeEnabler(writeKey!, id),
+    })
   }
 
   /** Whether the content of a mutable file can be read to its end. By a cap that only verifies nobody can say. */

@@ -1,6 +1,7 @@
 // Garbage: shares of storage indexes that nothing leads to. First everything that can be reached is
 // marked, then what is not marked and old is removed; uses.ts says why that takes nothing that is
 // needed. Killed in between it has removed some of what nothing leads to, and the next one goes on.
+// What somebody else has a lease on is not garbage: other clients may have stored it here.
 
 import { FsError } from '../../../errors.ts'
 import type { Log } from '../../../log.ts'
@@ -8,6 +9,7 @@ import type { Cap } from '../../cap.ts'
 import type { Listing, Waiting } from '../../grid.ts'
 import type { StorageIndex, StorageServer } from '../../storage/server.ts'
 import type { SlotFound } from '../../storage/walk.ts'
+import type { Secrets } from '../secrets.ts'
 import type { Uses } from '../uses.ts'
 import { isKeeper, type Keeper } from './keeper.ts'
 import { Walk } from './walk.ts'
@@ -44,6 +46,7 @@ export type Collected = {
 
 export type Grounds = {
   readonly servers: readonly StorageServer[]
+  readonly secrets: Secrets
   readonly uses: Uses
   readonly list: (dir: Cap, waiting: Waiting) => Promise<Listing>
   readonly log: Log
@@ -63,6 +66,7 @@ export async function collect(grounds: Grounds, collecting: Collecting): Promise
       const marked = await mark(grounds, collecting, collection.linked)
       sum.reached = marked.size
       for await (const { index, at } of garbage(keepers, marked, collecting)) {
+        if (await isHeld(index, at, grounds.secrets)) continue
         mayGoOn(collecting)
         const removed = { shares: 0, bytes: 0 }
         const act = () => remove(index, at, removed)
@@ -171,6 +175,14 @@ async function* merged(keepers: readonly Keeper[]): AsyncGenerator<Garbage> {
     yield { index, at: here.map(({ keeper, next }) => ({ keeper, slot: next.value as SlotFound })) }
     for (const head of here) head.next = await head.slots.next()
   }
+}
+
+/** Whether another client wants any of it kept. */
+async function isHeld(index: StorageIndex, at: Garbage['at'], secrets: Secrets): Promise<boolean> {
+  for (const { keeper, slot } of at)
+    for (const share of slot.shares.keys())
+      if (await keeper.heldByOthers(index, share, secrets.leases(index, keeper.id))) return true
+  return false
 }
 
 async function remove(

@@ -2,26 +2,38 @@
 // the same content, as the next version, which all servers get whole.
 
 import { FsError } from '../../../errors.ts'
-import type { StorageIndex } from '../../storage/server.ts'
+import type { StorageIndex, StorageServer, WriteSecrets } from '../../storage/server.ts'
 import { isKeeper } from './keeper.ts'
-import { numbersOf, type Verified } from './verified.ts'
+import { numbersOf, stateOf, type Verified } from './verified.ts'
+
+export type RepairingMutable = {
+  readonly index: StorageIndex
+  readonly secretsFor: (server: StorageServer) => WriteSecrets
+  /** Writes the content again. */
+  readonly publish: () => Promise<unknown>
+  /** Looks at what is there. */
+  readonly verify: () => Promise<Verified>
+}
 
 /**
- * `publish` writes the content again, `verify` looks at what is there then. Shares that keep their
- * server from writing are removed, and what else is still wrong after a publish; but only while
- * enough good ones lie elsewhere, so that a crash loses nothing. Throws what `publish` throws.
+ * Shares that keep their server from writing are removed, and what else is still wrong after a
+ * publish; but only while enough good ones lie elsewhere, so that a crash loses nothing. Those that
+ * are right, but under the write enabler of another server, are put under their own first. Throws
+ * what `publish` throws.
  */
-export async function repairMutable(
-  index: StorageIndex,
-  verified: Verified,
-  publish: () => Promise<unknown>,
-  verify: () => Promise<Verified>,
-): Promise<void> {
-  await removeDamaged(index, verified, ({ blocks }) => blocks)
+export async function repairMutable(repairing: RepairingMutable, verified: Verified): Promise<void> {
+  const { index, secretsFor, publish, verify } = repairing
+  let now = verified
+  const estranged = verified.damaged.filter(share => share.estranged)
+  for (const { server, number } of estranged)
+    if (isKeeper(server)) await server.adopt(index, number, secretsFor(server))
+  if (estranged.length > 0) now = await verify()
+  if (stateOf(now) === 'healthy') return
+  await removeDamaged(index, now, ({ blocks }) => blocks)
   await publish()
-  const after = await verify()
-  if (after.damaged.length === 0) return
-  await removeDamaged(index, after, () => true)
+  now = await verify()
+  if (now.damaged.length === 0) return
+  await removeDamaged(index, now, () => true)
   await publish()
 }
 

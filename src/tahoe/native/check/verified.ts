@@ -9,6 +9,8 @@ export type DamagedShare = ShareAt & {
   readonly reason: string
   /** Whether its server refuses what is written beside it as long as it is there. */
   readonly blocks: boolean
+  /** Whether it is right but for that: its server would take it from somebody else only. */
+  readonly estranged: boolean
 }
 
 export type Verified = {

@@ -59,7 +59,7 @@ export async function verifyImmutable(
       const reason = await wrongWith(server, number, wanted, signal)
       if (reason === null) good.push({ server, number })
       else if (reason === 'silent') silent.add(server)
-      else if (reason !== 'gone') damaged.push({ server, number, reason, blocks: false })
+      else if (reason !== 'gone') damaged.push({ server, number, reason, blocks: false, estranged: false })
     }
   }
   await Promise.all(

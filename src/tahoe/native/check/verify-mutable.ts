@@ -13,6 +13,8 @@ import type { FoundShare } from '../mutable/share.ts'
 import type { Slot } from '../mutable/slot.ts'
 import { type DamagedShare, numbersOf, type ShareAt, type Verified } from './verified.ts'
 
+const ESTRANGED = 'it cannot be written to: it was made for a server with another id'
+
 export type VerifyingMutable = {
   readonly slot: Slot
   readonly servers: readonly StorageServer[]
@@ -40,8 +42,8 @@ export async function verifyMutable(
       const reason = await wrongWith(slot, share, version!, wait)
       const blocks = blocked.has(server)
       if (reason === 'silent') silent.add(server)
-      else if (reason !== null) damaged.push({ server, number, reason, blocks })
-      else if (blocks) damaged.push({ server, number, reason: 'it cannot be written to', blocks })
+      else if (reason !== null) damaged.push({ server, number, reason, blocks, estranged: false })
+      else if (blocks) damaged.push({ server, number, reason: ESTRANGED, blocks, estranged: true })
       else good.push({ server, number })
     }
   }
@@ -58,6 +60,7 @@ const unusable = (map: ServerMap): DamagedShare[] =>
     number,
     reason,
     blocks: head.length === 0,
+    estranged: false,
   }))
 
 /** Those that refuse to be written to, because of a share that they have. Nothing is written. */
