@@ -104,9 +104,12 @@ export async function openGrid(choice: GridChoice, log: Log): Promise<Grid> {
   }
 }
 
-/** A folder without a root directory gets one. */
+/** A folder without a root directory gets one, and its owner hears of it. */
 export async function makeIfNew(choice: GridChoice, log: Log = silent): Promise<void> {
   if (choice.kind !== 'local' || (await isThere(aliasesIn(choice.dirs[0]!)))) return
   const grid = await openGrid(choice, log)
   await makeRoot(grid, choice.dirs[0]!).finally(() => grid.close())
+  console.error(
+    `tahoe-nfs: a new store in ${gridName(choice)}; keep a copy of ${join(choice.dirs[0]!, 'private')} elsewhere: without it nobody can read what is stored`,
+  )
 }
