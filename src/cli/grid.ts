@@ -8,6 +8,7 @@ import { gateway } from '../tahoe/gateway/gateway.ts'
 import type { Grid } from '../tahoe/grid.ts'
 import type { ShareNumbers } from '../tahoe/native/immutable/push.ts'
 import { makeRoot, openLocal, usualShares } from '../tahoe/native/local.ts'
+import type { NativeGrid } from '../tahoe/native/native.ts'
 import { defaultStore } from './places.ts'
 import { withoutCode } from './words.ts'
 import { reason, USED_WRONGLY, Wrong } from './wrong.ts'
@@ -94,6 +95,8 @@ export const aliasDirectory = (choice: GridChoice, nodeDirectory: string): strin
 export const gridName = (choice: GridChoice): string =>
   choice.kind === 'gateway' ? choice.url : choice.dirs.join(', ')
 
+export const isNative = (grid: Grid): grid is NativeGrid => 'collect' in grid
+
 export async function openGrid(choice: GridChoice, log: Log): Promise<Grid> {
   if (choice.kind === 'gateway') return gateway(choice.url, { log })
   try {
@@ -103,9 +106,12 @@ export async function openGrid(choice: GridChoice, log: Log): Promise<Grid> {
   }
 }
 
-/** A folder without a root directory gets one. */
+/** A folder without a root directory gets one, and its owner hears of it. */
 export async function makeIfNew(choice: GridChoice, log: Log = silent): Promise<void> {
   if (choice.kind !== 'local' || (await isThere(aliasesIn(choice.dirs[0]!)))) return
   const grid = await openGrid(choice, log)
   await makeRoot(grid, choice.dirs[0]!).finally(() => grid.close())
+  console.error(
+    `tahoe-nfs: a new store in ${gridName(choice)}; keep a copy of ${join(choice.dirs[0]!, 'private')} elsewhere: without it nobody can read what is stored`,
+  )
 }

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { FsError } from '../errors.ts'
+import { check } from './commands/check.ts'
 import { doctor } from './commands/doctor.ts'
 import { exportPath } from './commands/export.ts'
 import { flush } from './commands/flush.ts'
@@ -35,10 +36,10 @@ const program = new Command('tahoe-nfs')
   .addHelpText(
     'after',
     `
-Exit codes: 0 done, 1 failed, 2 used wrongly, 3 done, but what waits for the grid is kept for the next start.
+Exit codes: 0 done, 1 failed, 2 used wrongly, 3 done, but what waits for the grid is kept for the next start. check: 1 also when something is wrong that was not mended.
 Limitations of this version: the grid is folders on this machine, or a running Tahoe-LAFS node; a file that is mutable on the grid can be written to up to 64 MiB.`,
   )
-for (const add of [mount, umount, serve, status, flush, doctor, exportPath, daemon]) add(program)
+for (const add of [mount, umount, serve, status, flush, check, doctor, exportPath, daemon]) add(program)
 
 try {
   await program.parseAsync()

@@ -18,7 +18,7 @@ export type RootSource = {
 const MAX_TEXT = 1 << 20
 
 /** What `tahoe create-alias` takes for a name, and no more than a name is long. */
-const aliasName = /^[^#:/\s][^:/\s]{0,99}$/
+const aliasName = /^[^:/\s]{1,100}$/
 
 export async function readRoot({ root, rootFile, nodeDirectory }: RootSource): Promise<Cap> {
   if (root !== undefined && rootFile !== undefined)
@@ -45,13 +45,18 @@ export async function readRoot({ root, rootFile, nodeDirectory }: RootSource): P
       `no root: ${file} has no alias to begin with; give --root-file FILE, or --node-directory DIR and --root ALIAS`,
     )
   })
-  for (const line of lines.split('\n')) {
-    const colon = line.indexOf(':')
-    const [name, cap] = [line.slice(0, Math.max(0, colon)).trim(), line.slice(colon + 1).trim()]
-    if (name === alias && cap !== '') return directoryCap(cap, `alias ${alias} in ${file}`)
-  }
+  for (const { name, cap } of aliasesIn(lines))
+    if (name === alias) return directoryCap(cap, `alias ${alias} in ${file}`)
   throw new Wrong(`${file} has no alias ${alias}; name another with --root, or give --root-file FILE`)
 }
+
+/** What a list of aliases holds: names, and what should be caps. */
+export const aliasesIn = (lines: string): { readonly name: string; readonly cap: string }[] =>
+  lines.split('\n').flatMap(line => {
+    const colon = line.indexOf(':')
+    const [name, cap] = [line.slice(0, Math.max(0, colon)).trim(), line.slice(colon + 1).trim()]
+    return name === '' || name.startsWith('#') || !/^\S+$/.test(cap) ? [] : [{ name, cap }]
+  })
 
 function directoryCap(text: string, where: string): Cap {
   if (text.trim() === '')

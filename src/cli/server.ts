@@ -9,13 +9,17 @@ import { MAX_SOCKET_PATH, serveControl } from '../control/server.ts'
 import { type Code, codeOf, FsError } from '../errors.ts'
 import { MountTokens } from '../nfs/mount-tokens.ts'
 import { serve } from '../nfs/server.ts'
-import { parseCap } from '../tahoe/cap.ts'
+import { type Cap, parseCap } from '../tahoe/cap.ts'
+import type { Grid } from '../tahoe/grid.ts'
 import { Tahoefs } from '../vfs/tahoefs.ts'
-import { gridName, openGrid } from './grid.ts'
+import { Checks, type Wish } from './checking.ts'
+import { gridName, isNative, openGrid } from './grid.ts'
 import { beforeMaking, exists } from './made.ts'
 import { at, controlSocket, leaveNote, type Status } from './places.ts'
 import { listener } from './port.ts'
+import { keepRoom } from './room.ts'
 import { withoutCaps } from './secrets.ts'
+import { noteServed } from './served.ts'
 import type { Settings } from './settings.ts'
 import { clashOf, waitingOf } from './waiting.ts'
 import { withoutCode } from './words.ts'
@@ -104,6 +108,7 @@ async function open(
   const { stateDir, owner } = settings
   const where = gridName(settings.grid)
   const patience = () => AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)])
+  const root = parseCap(settings.root)
   const grid = await openGrid(settings.grid, log)
   undo.push(() => grid.close())
   const health = await grid.health({ signal: patience() })
@@ -111,19 +116,23 @@ async function open(
     throw new Wrong(
       `no grid behind ${where}: ${health.detail}; start the node, or name another with --grid gateway:URL`,
     )
-  const vfs = await Tahoefs.open({ ...settings, root: parseCap(settings.root), grid, log })
+  const vfs = await Tahoefs.open({ ...settings, root, grid, log })
   undo.push(() => vfs.close())
+  const checks = checksOf(settings, { grid, root, vfs })
   const warnings: string[] = []
   const { trouble } = vfs.status()
   if (trouble !== null) warnings.push(trouble)
   if (!health.reachable)
     warnings.push(`the grid cannot be reached (${health.detail}); what is known here is served meanwhile`)
+  const { missing = [] } = health
+  if (health.reachable) warnings.push(...missing)
   for (const warning of warnings) log.warn({}, warning)
   if (isNew && health.reachable)
     await vfs.list(vfs.root, 0n, { signal: patience() }).catch((err: unknown) => {
       const why = vfs.status().reach.lastError || (err as Error).message
       throw new Wrong(`the root directory cannot be read: ${why.replace(/^\w+: (list [^:]*: )?/, '')}`)
     })
+  if (settings.grid.kind === 'local') await noteServed(settings.grid.dirs[0]!, root, stateDir)
   const server = await listener(stateDir, settings.listen)
   const end = new AbortController()
   const tokens = settings.tokens ? new MountTokens() : undefined
@@ -156,7 +165,9 @@ async function open(
       cache,
       pending: waitingOf(pending),
       conflicts: conflicts.map(clashOf),
-      errors: [...(trouble === null ? [] : [trouble]), ...troubles].slice(0, MAX_ERRORS).map(withoutCaps),
+      errors: [...(trouble === null ? [] : [trouble]), ...missing, ...troubles]
+        .slice(0, MAX_ERRORS)
+        .map(withoutCaps),
       calls: callsIn(nfs.stats().calls),
       memory: process.memoryUsage.rss(),
     }
@@ -175,12 +186,27 @@ async function open(
     publishAt(null, signal).catch((err: Error) => {
       if (!signal.aborted) log.error({ error: withoutCode(err.message) }, 'what waits is not published')
     })
-  const routes = { status, exportPath, flush, stop: () => stopped.resolve() }
+  const check = (wish: Wish, signal: AbortSignal) => {
+    if (!checks) throw new FsError('ENOTSUP', 'what a node stores, the node checks')
+    return checks.run(wish, signal)
+  }
+  const waits = () => vfs.status().pending.files > 0
+  if (checks && !vfs.readOnly) undo.push(keepRoom({ grid, waits, collect: on => checks.collect(on), log }))
+  const routes = { status, exportPath, flush, check, stop: () => stopped.resolve() }
   undo.push(await serveControl(controlSocket(stateDir), routes))
   undo.push(await leaveNote({ pid: process.pid, stateDir, mountpoint }))
   if (signal.aborted) throw new Wrong('ended before it served')
   const running = { host, port, warnings, tokens: settings.tokens, exportPath, status, publish }
   return { ...running, stopped: stopped.promise, close }
+}
+
+/** Null where a node has the shares. */
+function checksOf(
+  { grid: choice, stateDir }: Settings,
+  { grid, root, vfs }: { grid: Grid; root: Cap; vfs: Tahoefs },
+): Checks | null {
+  if (choice.kind !== 'local' || !isNative(grid)) return null
+  return new Checks({ grid, root, dirs: choice.dirs, stateDir, vfs })
 }
 
 const callsIn = (byName: Readonly<Record<string, Readonly<Record<string, number>>>>): number =>

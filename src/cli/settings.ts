@@ -54,7 +54,8 @@ export type Settings = {
 /** Where Tahoe-LAFS keeps the node of who called. */
 export const defaultNode = (): string => join(callerHome(), '.tahoe')
 
-export const withOptions = (command: Command): Command =>
+/** Those that say which grid is meant, and what of it. */
+export const withGrid = (command: Command): Command =>
   command
     .option(
       '--grid <GRID>',
@@ -67,6 +68,9 @@ export const withOptions = (command: Command): Command =>
     .option('--node-directory <DIR>', 'where node.url and private/aliases are', defaultNode())
     .option('--root <ALIAS>', 'the directory to serve, an alias in the node directory (default: tahoe)')
     .option('--root-file <FILE>', 'the same, its cap in a file; - for standard input')
+
+export const withOptions = (command: Command): Command =>
+  withGrid(command)
     .addOption(new Option('--frontend <KIND>', 'how it is mounted').choices(['auto', 'nfs']).default('auto'))
     .option('--listen <HOST:PORT>', 'where to listen, on loopback (default: a free port, kept for this root)')
     .option(

@@ -18,6 +18,11 @@ export type Routes = {
    * the answer comes when that is done; `signal` is the patience of whoever asked.
    */
   flush(path: string | null, wait: boolean, signal: AbortSignal): Promise<unknown>
+  /**
+   * POST /check?repair=yes&gc=yes: looks at what is stored. The answer is news in lines of JSON, as
+   * they come; `signal` ends it when nobody listens any more.
+   */
+  check(wish: { repair: boolean; gc: boolean }, signal: AbortSignal): AsyncIterable<unknown>
   /** POST /stop: begins to end, once the answer, which is the last status, is out. */
   stop(): void
 }
@@ -64,6 +69,11 @@ function table(routes: Routes) {
       },
     ],
     [
+      'POST /check',
+      ({ query, signal }) =>
+        routes.check({ repair: query.get('repair') === 'yes', gc: query.get('gc') === 'yes' }, signal),
+    ],
+    [
       'POST /stop',
       ({ sent }) => {
         void sent.then(() => routes.stop())
@@ -72,6 +82,36 @@ function table(routes: Routes) {
     ],
   ])
 }
+
+const isStream = (answer: unknown): answer is AsyncIterable<unknown> =>
+  typeof answer === 'object' && answer !== null && Symbol.asyncIterator in answer
+
+/** One line each, and one that ends it: `{"end":null}`, or what failed, `{"end":{"error":…}}`. */
+async function sendLines(response: ServerResponse, lines: AsyncIterable<unknown>): Promise<void> {
+  let end: Refusal | null = null
+  try {
+    for await (const line of lines) {
+      if (response.destroyed) return
+      if (!response.write(`${JSON.stringify(line)}\n`)) await writable(response)
+    }
+  } catch (err) {
+    end = refusalOf(err)
+  }
+  if (!response.destroyed) response.end(`${JSON.stringify({ end })}\n`)
+}
+
+/** Resolves when there is room again, or nobody listens. */
+const writable = (response: ServerResponse): Promise<void> =>
+  new Promise(resolve => {
+    if (response.destroyed) resolve()
+    response.once('drain', resolve)
+    response.once('close', resolve)
+  })
+
+const refusalOf = (err: unknown): Refusal =>
+  err instanceof FsError
+    ? { error: err.message.replace(/^\w+: /, ''), code: err.code }
+    : { error: (err as Error).message }
 
 /** Serves until the function it gives is called; that takes the socket away and waits for nobody. */
 export async function serveControl(path: string, routes: Routes): Promise<() => Promise<void>> {
@@ -96,14 +136,13 @@ export async function serveControl(path: string, routes: Routes): Promise<() => 
     }
     try {
       if (!deed) throw new Refused(404, 'no such thing')
-      reply(200, await deed({ query: new URLSearchParams(query), signal: gone.signal, sent }))
+      const answer = await deed({ query: new URLSearchParams(query), signal: gone.signal, sent })
+      if (!isStream(answer)) return reply(200, answer)
+      response.writeHead(200, { 'content-type': 'application/x-ndjson', connection: 'close' })
+      await sendLines(response, answer)
     } catch (err) {
       if (err instanceof Refused) return reply(err.status, { error: err.message } satisfies Refusal)
-      if (err instanceof FsError) {
-        const error = err.message.replace(/^\w+: /, '')
-        return reply(409, { error, code: err.code } satisfies Refusal)
-      }
-      reply(500, { error: (err as Error).message } satisfies Refusal)
+      reply(err instanceof FsError ? 409 : 500, refusalOf(err))
     }
   }
 

@@ -52,6 +52,8 @@ export type Health = {
   readonly reachable: boolean
   /** One line for a person: `3 of 4 storage servers connected`. */
   readonly detail: string
+  /** What is not as it should be though the grid can be used, a line each. */
+  readonly missing?: readonly string[]
 }
 
 export type Waiting = { readonly signal?: AbortSignal | undefined }

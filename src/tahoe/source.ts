@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { FsError } from '../errors.ts'
+import { type Cap, LIT_MAX, litCap } from './cap.ts'
 import type { Source } from './grid.ts'
 import { gaveUp } from './turns.ts'
 
@@ -10,6 +11,14 @@ export async function digestOf(source: Source, what: string, signal?: AbortSigna
   const hash = createHash('sha256')
   for await (const chunk of exactly(source, what, signal)) hash.update(chunk)
   return hash.digest('hex')
+}
+
+/** The cap that is its own content, of a source that is short enough for one; null for any other. */
+export async function literalOf(source: Source, what: string, signal?: AbortSignal): Promise<Cap | null> {
+  if (source.size > LIT_MAX) return null
+  const chunks: Uint8Array[] = []
+  for await (const chunk of exactly(source, what, signal)) chunks.push(Uint8Array.from(chunk)) // it may be used again
+  return litCap(Buffer.concat(chunks))
 }
 
 /** The bytes of a source, as many as it said. */

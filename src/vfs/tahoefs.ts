@@ -208,6 +208,11 @@ export class Tahoefs implements V.Vfs {
     }
   }
 
+  /** What it needs of the grid besides what the names there lead to: that must not be removed from it. */
+  held(): Iterable<Cap> {
+    return this.#publisher.held()
+  }
+
   /**
    * Publishes now what waits below the path `under` (null: everything), and returns when all
    * that waited at the call is on the grid. ENOENT for a path that is not there.

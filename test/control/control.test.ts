@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import { askControl } from '../../src/control/client.ts'
+import { followControl, NoAnswer } from '../../src/control/follow.ts'
 import { type Routes, serveControl } from '../../src/control/server.ts'
 import { FsError } from '../../src/errors.ts'
 import { folder } from '../support/places.ts'
@@ -16,6 +17,7 @@ const routes: Routes = {
   status: () => ({ pid: 7 }),
   exportPath: () => '/x',
   flush: async () => ({}),
+  async *check() {},
   stop() {},
 }
 
@@ -210,4 +212,48 @@ test('nobody there is null; what is no server of ours is an error in one line', 
   )
   t.teardown(() => rude.close())
   await t.throwsAsync(askControl(join(dir, 'rude'), 'GET', '/status'), { message: /did not answer in JSON/ })
+})
+
+test('an answer in lines comes as they come, and its end is told from a server that ended', async t => {
+  const asked: unknown[] = []
+  const goOn = Promise.withResolvers<void>()
+  const gone = Promise.withResolvers<void>()
+  const given: Partial<Routes> = {
+    async *check(wish, signal) {
+      asked.push(wish)
+      signal.addEventListener('abort', () => gone.resolve())
+      yield { n: 1 }
+      if (!wish.gc) await goOn.promise
+      if (wish.repair) throw new FsError('EAGAIN', 'not now')
+      yield { n: 2 }
+      if (wish.gc) await new Promise(() => {})
+    },
+  }
+  const { path, end } = await serving(t, given)
+  const lines = followControl(path, '/check')
+  t.deepEqual((await lines.next()).value, { n: 1 })
+  goOn.resolve()
+  t.deepEqual((await lines.next()).value, { n: 2 })
+  t.true((await lines.next()).done)
+  const refused = followControl(path, '/check?repair=yes')
+  t.deepEqual((await refused.next()).value, { n: 1 })
+  await t.throwsAsync(refused.next(), { code: 'EAGAIN', message: 'EAGAIN: not now' })
+  const left = followControl(path, '/check?gc=yes')
+  await left.next()
+  await left.return() // nobody listens any more
+  await gone.promise
+  const cut = followControl(path, '/check?gc=yes')
+  await cut.next()
+  await cut.next()
+  const over = t.throwsAsync(cut.next(), { instanceOf: NoAnswer, message: /ended before its answer did$/ })
+  await end()
+  await over
+  await t.throwsAsync(followControl(path, '/check').next(), {
+    instanceOf: NoAnswer,
+    message: /cannot be asked/,
+  })
+  t.deepEqual(asked.slice(0, 2), [
+    { repair: false, gc: false },
+    { repair: true, gc: false },
+  ])
 })

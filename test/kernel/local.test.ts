@@ -28,7 +28,7 @@ await judged(test, 'local read-write', {
     name => `test/kernel/${name}.sh`,
   ),
   memoryMb: 1024,
-  timeoutMs: 600_000,
+  timeoutMs: 1_200_000,
   async world(teardown) {
     const dir = await mkdtemp(join(tmpdir(), 'kernel-local-'))
     teardown(() => rm(dir, { recursive: true, force: true }))

@@ -11,7 +11,7 @@ await judged(test, 'loopback', {
   scripts: ['test/kernel/loopback.sh'],
   image: { node: true },
   memoryMb: 3072,
-  timeoutMs: 600_000,
+  timeoutMs: 1_200_000,
   missing: whyNoTahoe(),
   async world() {
     const node = await sharedTahoe()

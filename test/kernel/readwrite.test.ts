@@ -17,7 +17,7 @@ await judged(test, 'tahoe read-write', {
     name => `test/kernel/${name}.sh`,
   ),
   memoryMb: 1024,
-  timeoutMs: 600_000,
+  timeoutMs: 1_200_000,
   missing: whyNoTahoe(),
   async world(teardown) {
     const dir = await mkdtemp(join(tmpdir(), 'kernel-'))

@@ -8,7 +8,7 @@ import { LocalServer } from '../../src/tahoe/storage/local.ts'
 
 export class Folders {
   readonly dir: string
-  readonly servers: readonly LocalServer[]
+  servers: readonly LocalServer[]
 
   private constructor(dir: string, servers: readonly LocalServer[]) {
     this.dir = dir
@@ -17,9 +17,7 @@ export class Folders {
 
   static async open(t: ExecutionContext, count: number): Promise<Folders> {
     const dir = await mkdtemp(join(tmpdir(), 'tahoe-folders-'))
-    const servers: LocalServer[] = []
-    for (let i = 0; i < count; i++) servers.push(await LocalServer.open({ dir: join(dir, String(i)) }))
-    const folders = new Folders(dir, servers)
+    const folders = new Folders(dir, await opened(dir, count))
     t.teardown(async () => {
       await folders.close()
       await rm(dir, { recursive: true, force: true })
@@ -29,6 +27,12 @@ export class Folders {
 
   async close(): Promise<void> {
     for (const server of this.servers) await server.close()
+  }
+
+  /** As another process would find them. */
+  async reopen(): Promise<void> {
+    await this.close()
+    this.servers = await opened(this.dir, this.servers.length)
   }
 
   /** The share files there are, all of them or those of one index. */
@@ -52,4 +56,10 @@ export class Folders {
     bytes[Math.floor(where * bytes.length)]! ^= 0x55
     await writeFile(file, bytes)
   }
+}
+
+async function opened(dir: string, count: number): Promise<LocalServer[]> {
+  const servers: LocalServer[] = []
+  for (let i = 0; i < count; i++) servers.push(await LocalServer.open({ dir: join(dir, String(i)) }))
+  return servers
 }

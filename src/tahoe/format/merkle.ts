@@ -26,7 +26,8 @@ scratch.write('32:', PAIR_TAG.length)
 scratch.write(',32:', PAIR_TAG.length + 35)
 scratch.write(',', PAIR_SIZE - 1)
 
-function pairHash(left: Uint8Array, right: Uint8Array): Buffer {
+/** The hash of two nodes, which is the node above them. */
+export function pairHash(left: Uint8Array, right: Uint8Array): Buffer {
   scratch.set(left, PAIR_TAG.length + 3)
   scratch.set(right, PAIR_TAG.length + 39)
   return sha256(sha256(scratch))

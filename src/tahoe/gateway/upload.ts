@@ -4,10 +4,10 @@
 
 import { createHash } from 'node:crypto'
 import { FsError } from '../../errors.ts'
-import { type Cap, LIT_MAX, litCap } from '../cap.ts'
+import type { Cap } from '../cap.ts'
 import { Flights, type Hears } from '../flights.ts'
 import type { Source, Waiting } from '../grid.ts'
-import { digestOf, exactly } from '../source.ts'
+import { digestOf, exactly, literalOf } from '../source.ts'
 import { readCap } from './listing.ts'
 import type { Node } from './node.ts'
 import { garbage, refusal } from './trouble.ts'
@@ -22,11 +22,8 @@ export class Uploads {
 
   async upload(source: Source, { signal, onProgress }: Waiting & { onProgress?: Hears } = {}): Promise<Cap> {
     const what = `upload ${source.size} bytes`
-    if (source.size <= LIT_MAX) {
-      const chunks: Uint8Array[] = []
-      for await (const chunk of exactly(source, what, signal)) chunks.push(Uint8Array.from(chunk))
-      return litCap(Buffer.concat(chunks))
-    }
+    const literal = await literalOf(source, what, signal)
+    if (literal) return literal
     const digest = source.digest ?? (await digestOf(source, what, signal))
     return await this.#flights.join(digest, { what, signal, onProgress }, (stop, sent) =>
       this.#put(source, digest, what, stop, sent),

@@ -13,7 +13,7 @@ import { LocalServer } from '../storage/local.ts'
 import type { StorageServer } from '../storage/server.ts'
 import type { ShareNumbers } from './immutable/push.ts'
 import { recover } from './mutable/recover.ts'
-import { native } from './native.ts'
+import { type NativeGrid, native } from './native.ts'
 import { Private } from './private.ts'
 import { Secrets } from './secrets.ts'
 
@@ -39,7 +39,7 @@ export const usualShares = (folders: number): ShareNumbers => ({
  * now is on a disk that is not there: it is done without, and nothing is put in its place. EACCES
  * while another process has one of them open.
  */
-export async function openLocal({ dirs, shares, log = silent }: LocalOptions): Promise<Grid> {
+export async function openLocal({ dirs, shares, log = silent }: LocalOptions): Promise<NativeGrid> {
   const paths = dirs.map(dir => resolve(dir))
   if (new Set(paths).size < paths.length) throw new FsError('EINVAL', 'one folder is named twice')
   const home = new Private(paths[0]!)

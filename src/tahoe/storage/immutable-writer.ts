@@ -23,8 +23,6 @@ export type WriterWorld = {
   readonly room: Room
   readonly incoming: Incoming
   readonly shares: OpenShares
-  /** Immutable shares that were reported as damaged, by name. */
-  readonly damaged: Set<string>
 }
 
 export class ImmutableWriter implements ShareWriter {
@@ -34,6 +32,7 @@ export class ImmutableWriter implements ShareWriter {
   readonly #size: number
   readonly #head: Buffer
   readonly #lease: Buffer
+  readonly #over: boolean
   readonly #onEnd: (writer: ImmutableWriter) => void
   readonly #there = new Ranges()
   #opened: Promise<{ berth: Berth; file: ShareFile }> | null = null
@@ -45,11 +44,14 @@ export class ImmutableWriter implements ShareWriter {
   #closing: Promise<void> | null = null
   #ended: Promise<void> | null = null
 
-  /** `room` has promised the whole container; `head` and `lease` are what stands around the data. */
+  /**
+   * `room` has promised the whole container; `head` and `lease` are what stands around the data.
+   * `over`: it takes the place of a share that is there, and else gives way to one that is whole.
+   */
   constructor(
     world: WriterWorld,
     at: { index: StorageIndex; share: number },
-    container: { size: number; head: Buffer; lease: Buffer },
+    container: { size: number; head: Buffer; lease: Buffer; over?: boolean },
     onEnd: (writer: ImmutableWriter) => void,
   ) {
     this.#world = world
@@ -58,6 +60,7 @@ export class ImmutableWriter implements ShareWriter {
     this.#size = container.size
     this.#head = container.head
     this.#lease = container.lease
+    this.#over = container.over ?? false
     this.#onEnd = onEnd
     this.#promised = immutableSize(container.size, 1)
   }
@@ -112,16 +115,15 @@ export class ImmutableWriter implements ShareWriter {
       throw new FsError('EINVAL', `${what}: ${this.#there.bytes} of its ${this.#size} bytes were written`)
     }
     try {
-      const { folder, disk, incoming, damaged } = this.#world
+      const { folder, disk, incoming } = this.#world
       const { berth, file } = await this.#open()
       if (this.#size === 0) await file.write([this.#head, this.#lease], 0)
       const slot = folder.slot(this.#index)
       await this.#syncing
       await Promise.all([file.sync(), folder.make(slot)])
       // Whoever came first has the same bytes. Its name may not be durable yet.
-      if (!damaged.has(this.#name) && (await this.#isThere())) await disk.syncDir(slot)
+      if (!this.#over && (await this.#isThere())) await disk.syncDir(slot)
       else await incoming.land(berth)
-      damaged.delete(this.#name)
     } catch (err) {
       throw refused(what, err)
     } finally {

@@ -9,8 +9,9 @@ import { gaveUp } from '../turns.ts'
 import { writeAdvisory } from './advisories.ts'
 import { disk as nodeDisk, refused, type ShareDisk } from './disk.ts'
 import { checkIndex, checkShare, Folder } from './folder.ts'
+import { heldByOthers } from './holders.ts'
 import { immutableSize, packImmutableHeader, packImmutableLeases } from './immutable-container.ts'
-import { ImmutableWriter, type WriterWorld } from './immutable-writer.ts'
+import { ImmutableWriter } from './immutable-writer.ts'
 import { Incoming } from './incoming.ts'
 import { checkSecrets, leaseEnd, makeLease } from './lease.ts'
 import { MUTABLE_MAX } from './mutable-container.ts'
@@ -18,7 +19,8 @@ import { MutableSlots, type SlotWorld } from './mutable-slots.ts'
 import { OpenShares, readData, shareName } from './open-shares.ts'
 import { Prepared } from './prepared.ts'
 import { IMMUTABLE_OWNER, renew } from './renewal.ts'
-import { CONTAINER_VERSION, checkRange, checkWrite } from './replacement.ts'
+import { CONTAINER_VERSION, checkRange } from './replacement.ts'
+import { checkWrite } from './requests.ts'
 import { type Reserve, Room } from './room.ts'
 import type {
   Allocated,
@@ -55,19 +57,14 @@ export type LocalServerOptions = {
 export class LocalServer implements PreparingServer {
   readonly id: Buffer
   readonly name: string
-  readonly #world: SlotWorld & WriterWorld
+  readonly #world: SlotWorld
   readonly #slots: MutableSlots
   readonly #unlock: () => void
   readonly #writers = new Set<ShareWriter>()
   readonly #running = new Set<Promise<unknown>>()
   #closed: Promise<void> | null = null
 
-  private constructor(
-    world: SlotWorld & WriterWorld,
-    name: string,
-    left: readonly StorageIndex[],
-    unlock: () => void,
-  ) {
+  private constructor(world: SlotWorld, name: string, left: readonly StorageIndex[], unlock: () => void) {
     this.id = world.id
     this.name = name
     this.#world = world
@@ -95,9 +92,7 @@ export class LocalServer implements PreparingServer {
       const prepared = new Prepared(folder, disk, shares)
       const incoming = new Incoming(folder, disk, shares)
       const room = new Room(disk, folder.storage, options.reserve)
-      const damaged = new Set<string>()
-      const locks = new SlotLocks()
-      const world = { id, folder, disk, room, shares, incoming, prepared, locks, damaged, now }
+      const world = { id, folder, disk, room, shares, incoming, prepared, locks: new SlotLocks(), now }
       return new LocalServer(world, options.name ?? basename(dir), await prepared.recover(), unlock)
     } catch (err) {
       unlock()
@@ -144,8 +139,7 @@ export class LocalServer implements PreparingServer {
 
   /**
    * Of several at once each gets its own writer; the first to close wins, the others find it there.
-   * A damaged container does not count as had, nor does a share that was reported as damaged: what
-   * is stored instead replaces it.
+   * A damaged container does not count as had: what is stored instead replaces it.
    */
   async allocate(
     index: StorageIndex,
@@ -161,8 +155,7 @@ export class LocalServer implements PreparingServer {
     checkSecrets(what, leases.renew, leases.cancel)
     return await this.#run(what, wait, async () => {
       const there = new Set(await this.#world.folder.list(index))
-      const { damaged } = this.#world
-      const asked = shares.filter(share => there.has(share) && !damaged.has(shareName(index, share)))
+      const asked = shares.filter(share => there.has(share))
       const { renewed: have } = await this.#renew(index, asked, leases, wait?.signal)
       if (have.size > 0) await this.#settle(index)
       const writers = new Map<number, ShareWriter>()
@@ -173,6 +166,28 @@ export class LocalServer implements PreparingServer {
       if (shares.length > 0 && have.size + writers.size === 0)
         throw new FsError('ENOSPC', `${what}: there is no room for ${size} bytes`)
       return { have, writers }
+    })
+  }
+
+  /**
+   * A writer of an immutable share that takes the place of whatever is there under its number, in
+   * one step, when it is closed. ENOSPC when there is no room for both.
+   */
+  async replace(
+    index: StorageIndex,
+    share: number,
+    size: number,
+    leases: LeaseSecrets,
+  ): Promise<ShareWriter> {
+    checkIndex(index)
+    checkShare(share)
+    const what = `replace ${shareName(index, share)}`
+    checkRange(what, size, 0)
+    checkSecrets(what, leases.renew, leases.cancel)
+    return await this.#run(what, undefined, async () => {
+      if (!(await this.#world.room.promise(immutableSize(size, 1))))
+        throw new FsError('ENOSPC', `${what}: there is no room for ${size} bytes`)
+      return this.#writer(index, share, size, leases, true)
     })
   }
 
@@ -245,7 +260,6 @@ export class LocalServer implements PreparingServer {
     await this.#run(`report ${shareName(index, share)}`, wait, async () => {
       if (!(await this.#world.folder.list(index)).includes(share))
         throw new FsError('ENOENT', shareName(index, share))
-      if (kind === 'immutable') this.#world.damaged.add(shareName(index, share))
       await writeAdvisory(this.#world, kind, index, share, reason)
     })
   }
@@ -253,6 +267,22 @@ export class LocalServer implements PreparingServer {
   /** Every slot with all its shares; what comes or goes meanwhile may be in it or not. */
   slots(): AsyncGenerator<SlotFound> {
     return walk(this.#world.folder, this.#world.disk)
+  }
+
+  /** Whether a share has a lease that is not of these secrets. False for one that is damaged or gone. */
+  async heldByOthers(index: StorageIndex, share: number, leases: LeaseSecrets): Promise<boolean> {
+    checkIndex(index)
+    return await this.#run(`leases of ${shareName(index, share)}`, undefined, () =>
+      heldByOthers(this.#world.shares, index, share, leases),
+    )
+  }
+
+  /** Puts a mutable share as it is under another write enabler: of an id that the folder had before. ENOENT, EIO. */
+  async adopt(index: StorageIndex, share: number, secrets: WriteSecrets): Promise<void> {
+    checkShare(share)
+    await this.#run(checkWrite(index, secrets, new Map(), []), undefined, () =>
+      this.#slots.adopt(index, share, secrets),
+    )
   }
 
   /** Whether there was such a share; it is gone for good when this returns. */
@@ -304,10 +334,10 @@ export class LocalServer implements PreparingServer {
     await Promise.all([disk.syncDir(folder.slot(index)), folder.make(folder.slot(index))])
   }
 
-  #writer(index: StorageIndex, share: number, size: number, leases: LeaseSecrets): ShareWriter {
+  #writer(index: StorageIndex, share: number, size: number, leases: LeaseSecrets, over = false): ShareWriter {
     const lease = makeLease(CONTAINER_VERSION, leases, IMMUTABLE_OWNER, leaseEnd(this.#world.now()))
     const head = packImmutableHeader({ version: CONTAINER_VERSION, length: size, leases: 1 })
-    const container = { size, head, lease: packImmutableLeases([lease]) }
+    const container = { size, head, lease: packImmutableLeases([lease]), over }
     const writer = new ImmutableWriter(this.#world, { index, share }, container, () =>
       this.#writers.delete(writer),
     )

@@ -108,20 +108,36 @@ export class MutableSlots {
     return await this.#locked(index, undefined, () => this.#remove(index, share))
   }
 
-  /** A lease more for a share, or a longer one. The caller has the slot's lock. */
+  /** Puts a share as it is under these secrets, whatever its write enabler was. ENOENT, EIO. */
+  async adopt(index: StorageIndex, share: number, secrets: WriteSecrets): Promise<void> {
+    await this.#locked(index, undefined, async () => {
+      const { container, release } = await this.#world.shares.hold(index, share)
+      try {
+        if (container.kind !== 'mutable')
+          throw new FsError('EIO', `${shareName(index, share)} is not mutable`)
+        await this.replaceLeases(index, share, container, secrets)
+      } finally {
+        release()
+      }
+    })
+  }
+
+  /** A lease more for a share, or a longer one; and another write enabler where one is given. The caller has the slot's lock. */
   async replaceLeases(
     index: StorageIndex,
     share: number,
     container: MutableContainer,
-    leases: LeaseSecrets,
+    leases: LeaseSecrets & Partial<WriteSecrets>,
   ): Promise<void> {
     const { id: node, folder, now } = this.#world
     const old = { container, path: folder.share(index, share) }
-    const secrets = { ...leases, writeEnabler: container.header.writeEnabler }
+    const owner = leases.writeEnabler ? { node, writeEnabler: leases.writeEnabler } : container.header
+    const secrets = { ...leases, writeEnabler: owner.writeEnabler }
     const change = { writes: [], newLength: null }
     const lease = { secrets, node, expires: leaseEnd(now()) }
     const made = await replacement(old, change, lease, shareName(index, share))
-    await this.#write(index, new Map([[share, made]]))
+    const header = { ...made.header, node: owner.node, writeEnabler: owner.writeEnabler }
+    await this.#write(index, new Map([[share, { ...made, header }]]))
   }
 
   async #locked<T>(index: StorageIndex, signal: AbortSignal | undefined, act: () => Promise<T>): Promise<T> {

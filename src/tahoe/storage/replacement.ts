@@ -3,8 +3,7 @@
 
 import { FsError } from '../../errors.ts'
 import type { ShareDisk, ShareFile } from './disk.ts'
-import { checkIndex, checkShare } from './folder.ts'
-import { type ContainerVersion, checkSecrets, makeLease, RENEWAL_STEP, sameSecret } from './lease.ts'
+import { type ContainerVersion, makeLease, RENEWAL_STEP, sameSecret } from './lease.ts'
 import {
   extraLeasesSize,
   MUTABLE_HEADER,
@@ -17,7 +16,7 @@ import {
   parseExtraLeases,
 } from './mutable-container.ts'
 import { type MutableContainer, readData } from './open-shares.ts'
-import type { LeaseSecrets, ReadVector, StorageIndex, TestWrite, WriteSecrets } from './server.ts'
+import type { LeaseSecrets, TestWrite, WriteSecrets } from './server.ts'
 
 /** A container up to so many bytes is put together in memory and written at once. */
 const SMALL = 1 << 20
@@ -49,26 +48,8 @@ export function lengthAfter(
   return newLength !== null && newLength < end ? newLength : end
 }
 
-/** EINVAL for what no slot could take; else what to call it. */
-export function checkWrite(
-  index: StorageIndex,
-  secrets: WriteSecrets,
-  changes: ReadonlyMap<number, TestWrite>,
-  reads: ReadVector,
-): string {
-  checkIndex(index)
-  const what = `write to the slot ${index}`
-  checkSecrets(what, secrets.renew, secrets.cancel, secrets.writeEnabler)
-  for (const [share, change] of changes) {
-    checkShare(share)
-    checkChange(what, change)
-  }
-  for (const { offset, size } of reads) checkRange(what, offset, size)
-  return what
-}
-
 /** EINVAL or EFBIG for a change that no share could take, before anything is done. */
-function checkChange(what: string, { tests, writes, newLength }: TestWrite): void {
+export function checkChange(what: string, { tests, writes, newLength }: TestWrite): void {
   for (const { offset, size } of tests) checkRange(what, offset, size)
   for (const { offset, data } of writes) {
     checkRange(what, offset, data.length)

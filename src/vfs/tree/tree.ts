@@ -184,6 +184,11 @@ export class Tree {
     return this.#pinned.values()
   }
 
+  /** Inodes that somebody uses, whether they have a name or not. */
+  get retained(): Inode[] {
+    return [...this.#retained.keys()].flatMap(id => this.#inodes.get(id) ?? [])
+  }
+
   /** Holds a folder: for good while it has intents or is being written down, else as long as there is room. */
   keep(folder: Folder): Folder {
     this.#held.delete(folder.id)

@@ -3,6 +3,7 @@
 // tried again.
 
 import type { Log } from '../../log.ts'
+import type { Cap } from '../../tahoe/cap.ts'
 import type { Grid } from '../../tahoe/grid.ts'
 import type { Asker } from '../ask.ts'
 import type { Folder } from '../tree/folder.ts'
@@ -15,6 +16,7 @@ import { Conflicts } from './conflicts.ts'
 import type { Draft } from './draft.ts'
 import type { Drawing } from './drawing.ts'
 import { Flushes } from './flushes.ts'
+import { held } from './held.ts'
 import { Linker, type Plan } from './linker.ts'
 import type { Conflict, Pending } from './pending.ts'
 import { report } from './report.ts'
@@ -219,6 +221,11 @@ export class Publisher {
 
   pending(): Pending {
     return report(this.#tree, this.#uploads.all, id => this.#directories.get(id)?.attempts)
+  }
+
+  /** What is needed of the grid, whether a name there leads to it or not. */
+  held(): Iterable<Cap> {
+    return held(this.#tree, this.#uploads.all)
   }
 
   conflicts(): readonly Conflict[] {

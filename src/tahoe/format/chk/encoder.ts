@@ -67,9 +67,13 @@ export class ChkEncoder {
 
   /** The blocks of the next segment, one for each share, all of them as long. */
   segment(plaintext: Uint8Array): Uint8Array[] {
+    return this.sealed(this.#cipher.update(plaintext))
+  }
+
+  /** The same of a segment that is encrypted already; it stays whose it is. */
+  sealed(crypttext: Uint8Array): Uint8Array[] {
     const { needed, total } = this.#shape
     const length = blockLength(this.#shape, this.#segmentHashes.length)
-    const crypttext = this.#cipher.update(plaintext)
     this.#crypttext.update(crypttext)
     this.#segmentHashes.push(segmentHash(crypttext))
     const padded =

@@ -17,7 +17,13 @@ export type Roots = {
   readonly shareTree: Buffer
 }
 
-export type Extension = { readonly shape: Shape; readonly crypttextRoot: Buffer; readonly shareRoot: Buffer }
+export type Extension = {
+  readonly shape: Shape
+  readonly crypttextRoot: Buffer
+  readonly shareRoot: Buffer
+  /** Whether its shares hold hashes of the plaintext, as they once did. */
+  readonly plaintext: boolean
+}
 
 export function writeExtension(shape: Shape, roots: Roots): Buffer {
   const { needed, total, segmentSize, segments, size, tailBlock } = shape
@@ -62,7 +68,8 @@ export function readExtension(bytes: Buffer, size: number, needed: number, total
   const crypttextRoot = fields?.get('crypttext_root_hash')
   const shareRoot = fields?.get('share_root_hash')
   if (!agrees || crypttextRoot?.length !== 32 || shareRoot?.length !== 32) return null
-  return { shape, crypttextRoot: Buffer.from(crypttextRoot), shareRoot: Buffer.from(shareRoot) }
+  const plaintext = fields?.has('plaintext_root_hash') ?? false
+  return { shape, crypttextRoot: Buffer.from(crypttextRoot), shareRoot: Buffer.from(shareRoot), plaintext }
 }
 
 function fieldsOf(bytes: Buffer): Map<string, Buffer> | null {

@@ -12,8 +12,8 @@ export type Compared = {
   readonly server: StorageServer
   readonly index: string
   readonly share: number
-  /** A writer for the share, once the server knows that what it has is damaged; none where it insists. */
-  allocate(): Promise<ShareWriter | undefined>
+  /** A writer for what takes its place; none where the server keeps what it has. */
+  replace(): Promise<ShareWriter | null>
 }
 
 /** To be written to in order. */
@@ -62,9 +62,9 @@ export class Comparison implements ShareWriter {
 
   /** What comes before `good` is as it should be. */
   async #anew(good: number): Promise<ShareWriter> {
-    const { server, index, share, allocate } = this.#what
+    const { server, index, share, replace } = this.#what
     await server.adviseCorrupt('immutable', index, share, 'it is not what is stored again').catch(() => {})
-    const writer = await allocate()
+    const writer = await replace()
     if (!writer) throw new FsError('EIO', `share ${share} of ${index} is damaged, and stays`)
     try {
       for (let at = 0; at < good; at += STEP) {

@@ -45,6 +45,11 @@ export class Downloads {
     }
   }
 
+  /** Forgets what is known of the shares under an index: they have changed. */
+  forget(index: string): void {
+    for (const [key, file] of this.#files) if (file.index === index) this.#files.delete(key)
+  }
+
   #file(cap: Cap): ImmutableFile {
     const key = cap.uri()
     let file = this.#files.get(key)

@@ -43,6 +43,10 @@ export class ImmutableFile {
     }
   }
 
+  get index(): string {
+    return this.#wanted.index
+  }
+
   /** How the file is cut: whoever reads along its segments reads each of them once. */
   async shape(signal?: AbortSignal): Promise<Shape> {
     return (await this.#known(signal)).extension.shape

@@ -3,7 +3,8 @@
 
 import { codeOf, FsError } from '../../../errors.ts'
 import type { Log } from '../../../log.ts'
-import type { Allocated, ShareWriter, StorageServer } from '../../storage/server.ts'
+import type { ShareWriter, StorageServer } from '../../storage/server.ts'
+import { isKeeper } from '../check/keeper.ts'
 import { happinessOf, place } from '../placement.ts'
 import type { Secrets } from '../secrets.ts'
 import { Comparison } from './comparison.ts'
@@ -120,23 +121,19 @@ export class Pushes {
   }
 
   /** Asks a server for room; what it has already is compared instead of written. */
-  async #ask(server: number, wanted: readonly number[]): Promise<void> {
-    const { have, writers } = await this.#room(server, wanted)
-    for (const share of have) {
-      const allocate = async () => (await this.#room(server, [share])).writers.get(share)
-      const at = { server: this.#servers[server]!, index: this.#stored.index, share, allocate }
-      this.#pushes.push({ share, server, writer: new Comparison(at), parts: [], at: 0 })
-    }
-    for (const [share, writer] of writers) this.#pushes.push({ share, server, writer, parts: [], at: 0 })
-    for (const share of [...have, ...writers.keys()]) this.#holdings[server]!.add(share)
-    if (wanted.some(share => !this.#holdings[server]!.has(share))) throw new FsError('ENOSPC', 'allocate')
-  }
-
-  #room(server: number, shares: readonly number[]): Promise<Allocated> {
+  async #ask(at: number, wanted: readonly number[]): Promise<void> {
     const { index, length, signal } = this.#stored
-    const { id } = this.#servers[server]!
-    const leases = this.#rules.secrets.leases(index, id)
-    return this.#servers[server]!.allocate(index, shares, length, leases, { signal })
+    const server = this.#servers[at]!
+    const leases = this.#rules.secrets.leases(index, server.id)
+    const { have, writers } = await server.allocate(index, wanted, length, leases, { signal })
+    for (const share of have) {
+      const replace = async () => (isKeeper(server) ? server.replace(index, share, length, leases) : null)
+      const writer = new Comparison({ server, index, share, replace })
+      this.#pushes.push({ share, server: at, writer, parts: [], at: 0 })
+    }
+    for (const [share, writer] of writers) this.#pushes.push({ share, server: at, writer, parts: [], at: 0 })
+    for (const share of [...have, ...writers.keys()]) this.#holdings[at]!.add(share)
+    if (wanted.some(share => !this.#holdings[at]!.has(share))) throw new FsError('ENOSPC', 'allocate')
   }
 
   async #onEach(

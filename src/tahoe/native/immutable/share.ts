@@ -88,6 +88,11 @@ export class Share {
     return found
   }
 
+  /** Where its parts lie; null before its extension was read. */
+  get layout(): Layout | null {
+    return this.#layout
+  }
+
   /** One block, proved. Throws Damaged, and what the server throws. */
   async block(segment: number, trees: Trees, signal: AbortSignal | undefined): Promise<Buffer> {
     await this.extension(signal)

@@ -2,15 +2,16 @@
 // tells where its shares belong, and once to encode it. Nothing is there before all of it is durable
 // on enough servers; what is given up leaves nothing behind.
 
-import { type Cap, LIT_MAX, litCap, parseCap } from '../../cap.ts'
+import { type Cap, parseCap } from '../../cap.ts'
 import { Flights, type Hears } from '../../flights.ts'
 import { planOf } from '../../format/chk/encoder.ts'
 import { storageIndexOf } from '../../format/chk/hashes.ts'
 import { type Shape, shapeOf } from '../../format/chk/shape.ts'
 import type { Source, Waiting } from '../../grid.ts'
-import { exactly, piecesOf } from '../../source.ts'
+import { literalOf, piecesOf } from '../../source.ts'
 import type { StorageServer } from '../../storage/server.ts'
 import { gaveUp, Turns } from '../../turns.ts'
+import { Uses } from '../uses.ts'
 import { DirectEncoding, EncodeThread, type Encoding } from './encoding.ts'
 import { Pushes, type Rules } from './push.ts'
 
@@ -23,6 +24,8 @@ const ENCODING = 8
 export type UploadsOptions = Rules & {
   /** In the order in which a storage index prefers them. */
   readonly serversFor: (index: string) => readonly StorageServer[]
+  /** Hears of what is being stored. */
+  readonly uses?: Uses
 }
 
 export class Uploads {
@@ -37,11 +40,8 @@ export class Uploads {
 
   async upload(source: Source, { signal, onProgress }: Waiting & { onProgress?: Hears } = {}): Promise<Cap> {
     const what = `upload ${source.size} bytes`
-    if (source.size <= LIT_MAX) {
-      const chunks: Uint8Array[] = []
-      for await (const chunk of exactly(source, what, signal)) chunks.push(Uint8Array.from(chunk))
-      return litCap(Buffer.concat(chunks))
-    }
+    const literal = await literalOf(source, what, signal)
+    if (literal) return literal
     const end = await this.#turns.take(what, signal)
     try {
       return await this.#encode(source, what, signal, onProgress)
@@ -55,7 +55,7 @@ export class Uploads {
   }
 
   async #encode(source: Source, what: string, signal?: AbortSignal, onProgress?: Hears): Promise<Cap> {
-    const { secrets, shares } = this.#options
+    const { secrets, shares, uses = new Uses() } = this.#options
     const shape = shapeOf(source.size, shares.needed, shares.total)
     const encoding = this.#open(secrets.convergence, shape)
     let flies = false
@@ -68,7 +68,8 @@ export class Uploads {
       return await this.#flights.join(index, { what, signal, onProgress }, (stop, sent) => {
         flies = true
         const segments = kept ? [kept] : piecesOf(source, shape.segmentSize, what, stop)
-        return this.#push(index, segments, shape, encoding, what, stop, sent).finally(() => encoding.end())
+        const push = () => this.#push(index, segments, shape, encoding, what, stop, sent)
+        return uses.storing(index, push).finally(() => encoding.end())
       })
     } finally {
       if (!flies) encoding.end()
