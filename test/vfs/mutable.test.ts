@@ -250,7 +250,7 @@ test('an answer that was on its way while a change of ours was published takes n
   t.is(grid.bytes(cap).length, 0)
 })
 
-for (const where of ['beside it', 'into another directory', 'and back'])
+for (const where of ['beside it', 'into another directory', 'into a new directory', 'and back'])
   test(`a mutable file that was renamed ${where}, and changed here and on the grid, is there twice`, async t => {
     const grid = new TinyGrid()
     const cap = grid.mutable('as it was')
@@ -258,7 +258,8 @@ for (const where of ['beside it', 'into another directory', 'and back'])
     const root = grid.directory({ m: cap, d: dir })
     const fs = await opened(t, grid, root, { tempo: onlyAsked, patience: hasty })
     const id = await idOf(fs)
-    const to = where.includes('into') ? await idOf(fs, 'd') : fs.root
+    if (where.includes('new')) await fs.mkdir(fs.root, 'new', {})
+    const to = where.includes('into') ? await idOf(fs, where.includes('new') ? 'new' : 'd') : fs.root
     await fs.write(id, 0, Buffer.from('ours'), true)
     await fs.rename(fs.root, 'm', to, 'n')
     if (where === 'and back') await fs.rename(to, 'n', fs.root, 'm')
@@ -266,7 +267,8 @@ for (const where of ['beside it', 'into another directory', 'and back'])
     await fs.flush(null)
     await settled(() => fs.status().pending.files === 0)
     await fs.flush(null)
-    const files = [root, dir]
+    const made = grid.children(root).get('new')?.cap
+    const files = [root, dir, ...(made ? [made] : [])]
       .flatMap(each => [...grid.children(each).values()])
       .filter(of => of.cap.type === 'file')
     t.deepEqual(files.map(of => grid.bytes(of.cap).toString()).sort(), ['ourst was', 'theirs'])

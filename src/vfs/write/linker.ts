@@ -138,7 +138,7 @@ export class Linker {
   async #edit(dir: Inode, folder: Folder, steps: readonly Step[], stop: AbortSignal): Promise<void> {
     const { filled, unknown } = await this.#lookInto(steps)
     const moot = steps.filter(({ inode, intent }) => !inode && presumed(intent) === null)
-    const overtaken = steps.filter(({ inode }) => inode?.local?.draft?.overtaken)
+    const overtaken = steps.filter(isOvertaken)
     const left = steps.filter(
       step =>
         step.intent.changes === step.changes &&
@@ -164,7 +164,10 @@ export class Linker {
 
   /** Makes a directory that is new, with what is ready in it. */
   make(dir: Inode, folder: Folder, { ready }: Plan, stop: AbortSignal): Promise<void> {
-    const sets = ready.filter(({ want }) => want !== null).map(intent => this.#stepOf(intent))
+    const sets = ready
+      .filter(({ want }) => want !== null)
+      .map(intent => this.#stepOf(intent))
+      .filter(step => !isOvertaken(step)) // what becomes of them the next edit says
     return this.#tree.during(folder, () => this.#make(dir, folder, sets, stop))
   }
 
@@ -319,6 +322,8 @@ export class Linker {
     await Promise.all(drafts.map(draft => this.#commit(draft)))
   }
 }
+
+const isOvertaken = ({ inode }: Step): boolean => inode?.local?.draft?.overtaken === true
 
 /** From the moment that it is sent it may be there. */
 function sending({ intent, child }: Step): void {

@@ -65,7 +65,7 @@ export class Verdict {
       return
     }
     const draft = inode?.local?.draft
-    if (draft && seq !== null && draft.generation?.seq === seq) {
+    if (draft && seq !== null && draft.generation?.seq === seq && draft.generation.cap !== null) {
       draft.rebase(child!.cap)
       if (inode!.edges === 1) inode!.local!.sent = []
       this.drafts.push(draft)
