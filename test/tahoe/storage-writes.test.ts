@@ -237,6 +237,26 @@ test('a commit that failed may be asked for again, and is the choice', async t =
   }
 })
 
+test('an abort that failed is made up for before the next write to the slot', async t => {
+  let broken = false
+  const rename = (from: string, to: string) =>
+    broken && to.endsWith('.part') ? fails('EIO') : disk.rename(from, to)
+  const { server } = await opened(t, { disk: but({ rename }) })
+  const slot = anIndex()
+  const mine = secrets()
+  const change = (text: string) => new Map([[0, write({ 0: text })]])
+  await server.readTestWrite(slot, mine, change('old'), [])
+  const { prepared } = await server.prepare(slot, mine, change('no'), [])
+  broken = true
+  await t.throwsAsync(prepared!.abort(), { code: 'EIO' })
+  await t.throwsAsync(server.readTestWrite(slot, mine, change('new'), []), { code: 'EIO' })
+  broken = false
+  const { done, data } = await server.readTestWrite(slot, mine, change('new'), everything)
+  t.true(done)
+  t.is(String(data.get(0)), 'old')
+  t.deepEqual(await server.left(), [])
+})
+
 test('a sync that fails while more is written is not forgotten', async t => {
   let next = ''
   const { server, dir } = await opened(t, {

@@ -48,6 +48,8 @@ export class MutableSlots {
   readonly #world: SlotWorld
   /** Slots with a write that was not ended: by an earlier process, or because the disk failed. */
   readonly #left: Set<StorageIndex>
+  /** Those of them whose write was aborted, which the disk did not do. */
+  readonly #aborted = new Set<StorageIndex>()
 
   constructor(world: SlotWorld, left: readonly StorageIndex[]) {
     this.#world = world
@@ -165,6 +167,8 @@ export class MutableSlots {
   async #settle(index: StorageIndex): Promise<void> {
     if (!this.#left.has(index)) return
     const { prepared } = this.#world
+    if (this.#aborted.has(index)) await prepared.abort(index)
+    this.#aborted.delete(index)
     if ((await prepared.list(index)).length > 0)
       throw new FsError('EAGAIN', `the slot ${index} has an interrupted write that nobody decided on yet`)
     await prepared.finish(index)
@@ -327,9 +331,11 @@ export class MutableSlots {
       try {
         if (something) await prepared[which](index)
         this.#left.delete(index)
+        this.#aborted.delete(index)
       } catch (err) {
         work = null // it may be said again
         this.#left.add(index)
+        if (which === 'abort') this.#aborted.add(index)
         throw refused(`${which} what is prepared for the slot ${index}`, err)
       } finally {
         end()
