@@ -292,3 +292,41 @@ test('a mutable file with two names that was changed here and on the grid keeps 
   const contents = new Set([...grid.children(root).values()].map(child => grid.bytes(child.cap).toString()))
   t.deepEqual([...contents].sort(), ['other', 'ourst was', 'theirs'])
 })
+
+test('a mutable file that was removed here, and written to on the grid, is back, and told of', async t => {
+  const { grid, root, cap, fs } = await world(t)
+  t.is(await text(fs), 'as it was')
+  await fs.remove(fs.root, 'm')
+  grid.overwriteWith(cap, 'theirs')
+  await fs.flush(null)
+  t.is(grid.children(root).get('m')!.cap.uri(), cap.uri())
+  t.is(await text(fs), 'theirs')
+  t.like(fs.status().conflicts, { 0: { path: '/m', copy: null }, length: 1 })
+})
+
+test('a file that replaced a mutable one here, while that was written to on the grid, is beside it', async t => {
+  const { grid, root, cap, fs } = await world(t)
+  t.is(await text(fs), 'as it was')
+  const saved = await fs.create(fs.root, 'saved', { mode: 'unchecked', attrs: {} })
+  await fs.write(saved.attr.id, 0, Buffer.from('ours'), true)
+  await fs.rename(fs.root, 'saved', fs.root, 'm')
+  grid.overwriteWith(cap, 'theirs')
+  await fs.flush(null)
+  const [conflict, ...others] = fs.status().conflicts
+  t.deepEqual(others, [])
+  t.is(await text(fs), 'theirs')
+  const copy = conflict!.copy!.slice(1)
+  t.is(await text(fs, copy), 'ours')
+  t.deepEqual([...grid.children(root).keys()].sort(), ['m', copy, 'other'].sort())
+  t.is(grid.children(root).get('m')!.cap.uri(), cap.uri())
+})
+
+test('a mutable file that nobody else wrote to goes when it is removed, at the cost of one question', async t => {
+  const { grid, root, fs } = await world(t)
+  t.is(await text(fs), 'as it was')
+  const { stat } = grid.asked
+  await fs.remove(fs.root, 'm')
+  await fs.flush(null)
+  t.deepEqual([...grid.children(root).keys()], ['other'])
+  t.is(grid.asked.stat, stat + 1)
+})

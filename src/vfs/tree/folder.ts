@@ -21,6 +21,8 @@ export type Intent = {
   was: FileId | null
   /** What may stand there because we sent it and have seen no proof: caps, and null for nothing. */
   sent: readonly (Cap | null)[]
+  /** Of a mutable file that it displaces: the mark of the content that was seen here last; 0: of none. */
+  seen: bigint
   /** Since when, in milliseconds since 1970. */
   readonly since: number
   /** Counts its changes, so that one that was published can be told from one that changed since. */
@@ -30,7 +32,13 @@ export type Intent = {
 type NewIntent = Pick<Intent, 'real' | 'name' | 'cookie' | 'want' | 'expect' | 'was'>
 
 /** An intent as it begins. */
-export const newIntent = (what: NewIntent): Intent => ({ ...what, sent: [], since: Date.now(), changes: 0 })
+export const newIntent = (what: NewIntent): Intent => ({
+  ...what,
+  sent: [],
+  seen: 0n,
+  since: Date.now(),
+  changes: 0,
+})
 
 /** A name as it is shown. */
 export type Shown = { readonly name: string; readonly cookie: bigint; readonly id: FileId }

@@ -35,6 +35,9 @@ export function intend(
   // What was sent for it may be there by now, though nobody has seen it.
   if (intent.want !== want && intent.expect === null && intent.sent.length > 0)
     intent.was = intent.want ?? intent.was
+  // Its row may be gone by the time that it is asked what others did to it.
+  const displaced = intent.was === null ? undefined : tree.known(intent.was)
+  if (displaced?.kind === 'file' && displaced.cap?.mutable) intent.seen = displaced.mark
   intent.want = want
   if (want !== null) intent.name = name
   intent.changes++

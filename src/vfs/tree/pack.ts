@@ -17,10 +17,11 @@ type PackedIntent = {
   expect: PackedCap | null
   was: string | null
   sent: (PackedCap | null)[]
+  seen: string
   since: number
 }
 
-export function packIntent({ real, name, want, expect, was, sent, since }: Intent): Buffer {
+export function packIntent({ real, name, want, expect, was, sent, seen, since }: Intent): Buffer {
   const packed: PackedIntent = {
     real,
     name,
@@ -28,13 +29,23 @@ export function packIntent({ real, name, want, expect, was, sent, since }: Inten
     expect: pack(expect),
     was: was === null ? null : String(was),
     sent: sent.map(pack),
+    seen: String(seen),
     since,
   }
   return Buffer.from(JSON.stringify(packed))
 }
 
 export function unpackIntent(body: Buffer, cookie: bigint): Intent {
-  const { real, name, want, expect, was, sent, since } = parseExact(body.toString()) as PackedIntent
+  const {
+    real,
+    name,
+    want,
+    expect,
+    was,
+    sent,
+    seen = '0',
+    since,
+  } = parseExact(body.toString()) as PackedIntent
   return {
     real,
     name,
@@ -43,6 +54,7 @@ export function unpackIntent(body: Buffer, cookie: bigint): Intent {
     expect: unpack(expect),
     was: was === null ? null : BigInt(was),
     sent: sent.map(unpack),
+    seen: BigInt(seen),
     since,
     changes: 0,
   }

@@ -7,7 +7,7 @@ import type { Edit, Grid, Listing, Outcome } from '../../tahoe/grid.ts'
 import type { Asker } from '../ask.ts'
 import { edgeMetadata } from '../tree/edge.ts'
 import type { Folder, Intent } from '../tree/folder.ts'
-import { type Inode, ROOT } from '../tree/inode.ts'
+import { type Inode, MOVED, ROOT } from '../tree/inode.ts'
 import type { Listings } from '../tree/listings.ts'
 import { ancestors } from '../tree/paths.ts'
 import { Change, type Tree } from '../tree/tree.ts'
@@ -31,7 +31,7 @@ export type Plan = {
   readonly leaves: boolean
 }
 
-/** Steps that were not sent: into a directory that holds something, of files that others wrote to, and those of which nothing is known. */
+/** Steps that were not sent: in the place of a directory that holds something, or of a file that was written to, of files that others wrote to, and those of which nothing is known. */
 type GivenUp = {
   readonly filled: ReadonlySet<Intent>
   readonly overtaken: readonly Step[]
@@ -254,23 +254,35 @@ export class Linker {
     return { op: 'unlink', name: real, expect: presumed(intent)!, ...after }
   }
 
-  /** Of the removed directories, those that hold something which was not removed here, and those that cannot be looked into. */
+  /** Of what was removed, directories that hold something which was not, files that others wrote to, and what cannot be looked into. */
   async #lookInto(steps: readonly Step[]): Promise<{ filled: Set<Intent>; unknown: Map<Intent, unknown> }> {
     const filled = new Set<Intent>()
     const unknown = new Map<Intent, unknown>()
     const looks = steps.map(async ({ intent, inode }) => {
       const there = presumed(intent)
-      if (there?.type !== 'directory' || (inode?.cap && there.same(inode.cap))) return
+      if (!there?.mutable || there.type === 'unknown' || (inode?.cap && there.same(inode.cap))) return
       const was = this.#was(intent)
       if (was && was.edges > 0) return // it is elsewhere
       try {
-        if (!(await this.#isEmptied(there, was, new Set()))) filled.add(intent)
+        const isAsSeen =
+          there.type === 'directory'
+            ? await this.#isEmptied(there, was, new Set())
+            : await this.#isUnwritten(there, intent)
+        if (!isAsSeen) filled.add(intent)
       } catch (err) {
         unknown.set(intent, err)
       }
     })
     await Promise.all(looks)
     return { filled, unknown }
+  }
+
+  /** Whether a mutable file has the content that it had here last; its cap does not tell. */
+  async #isUnwritten(cap: Cap, { seen }: Intent): Promise<boolean> {
+    if (seen === 0n || seen === MOVED) return true // nobody here has seen any
+    const ask = (signal: AbortSignal) => this.#grid.stat(cap, { signal })
+    const { version } = await this.#asker.once(`stat ${cap.storageIndex}`, ask)
+    return this.#tree.rows.mark(version) === seen
   }
 
   /** Whether all that the grid has in a directory was removed here. */

@@ -134,7 +134,8 @@ export class Verdict {
     const inode = want === null ? undefined : this.#tree.known(want)
     const copy = inode ? this.#setAside(intent, inode) : null
     if (!inode) this.#release(intent)
-    this.#tell(name, copy, 'was removed here, and something was put into it on the grid: it is back')
+    const what = presumed(intent)?.type === 'directory' ? 'something was put into it' : 'it was written to'
+    this.#tell(name, copy, `was removed here, and ${what} on the grid: it is back`)
   }
 
   /** A name that is to go, and of which nothing is known that could: it is shown as the grid has it. */
