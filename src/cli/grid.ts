@@ -10,6 +10,7 @@ import type { ShareNumbers } from '../tahoe/native/immutable/push.ts'
 import { makeRoot, openLocal, usualShares } from '../tahoe/native/local.ts'
 import type { NativeGrid } from '../tahoe/native/native.ts'
 import { defaultStore } from './places.ts'
+import { mustBeNew, remember } from './stores.ts'
 import { withoutCode } from './words.ts'
 import { reason, USED_WRONGLY, Wrong } from './wrong.ts'
 
@@ -109,9 +110,12 @@ export async function openGrid(choice: GridChoice, log: Log): Promise<Grid> {
 /** A folder without a root directory gets one, and its owner hears of it. */
 export async function makeIfNew(choice: GridChoice, log: Log = silent): Promise<void> {
   if (choice.kind !== 'local' || (await isThere(aliasesIn(choice.dirs[0]!)))) return
+  const [dir] = choice.dirs as [string]
+  await mustBeNew(dir)
   const grid = await openGrid(choice, log)
-  await makeRoot(grid, choice.dirs[0]!).finally(() => grid.close())
+  await makeRoot(grid, dir).finally(() => grid.close())
+  await remember(dir)
   console.error(
-    `tahoe-nfs: a new store in ${gridName(choice)}; keep a copy of ${join(choice.dirs[0]!, 'private')} elsewhere: without it nobody can read what is stored`,
+    `tahoe-nfs: a new store in ${gridName(choice)}; keep a copy of ${join(dir, 'private')} elsewhere: without it nobody can read what is stored`,
   )
 }

@@ -26,6 +26,9 @@ const nameOf = (root: Cap): string =>
 export const defaultState = (root: Cap): string => join(stateHome(), nameOf(root))
 export const defaultCache = (root: Cap): string => join(cacheHome(), nameOf(root))
 
+/** Where it is noted which folders held a store. */
+export const storesFile = (): string => join(stateHome(), 'stores')
+
 /** The grid of whoever has none: a folder. */
 export const defaultStore = (): string => join(home('XDG_DATA_HOME', '.local/share'), 'tahoe-nfs')
 

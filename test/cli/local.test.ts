@@ -122,6 +122,24 @@ test('folders named in another order are not made into another grid', async t =>
   t.false((await readdir(two)).includes('private'))
 })
 
+test('a store whose disk is not mounted is not begun anew in its place, one that was removed is', async t => {
+  const someone = await user(t)
+  const dir = someone.path('store')
+  const first = await someone.serve('--grid', `local:${dir}`)
+  await first.end()
+  await rm(dir, { recursive: true })
+  const again = await someone.serve('--grid', `local:${dir}`)
+  await again.end()
+  await rm(dir, { recursive: true })
+  const stores = someone.path('s/tahoe-nfs/stores')
+  const lines = (await readFile(stores, 'utf8')).trimEnd().split('\n')
+  t.regex(lines.at(-1)!, /^\d+ \S+store$/)
+  await writeFile(stores, `1${lines.at(-1)!}\n`) // as if it had been on another file system
+  const said = await someone.run(['serve', '--grid', `local:${dir}`])
+  refused(t, said, 1, /store held a store, and is on another file system now: is its disk not mounted\?/)
+  t.false((await readdir(someone.dir)).includes('store'))
+})
+
 test('a folder that a running Tahoe node has is left to it', async t => {
   const someone = await user(t)
   const dir = someone.path('node')
