@@ -507,7 +507,7 @@ inTurn(
     })
     await both.ours(hand =>
       t.throwsAsync(ourEdits(hand, dir, [{ name: 'new', child: { cap: file, metadata: {} } }]), {
-        code: 'EAGAIN',
+        code: 'EACCES',
       }),
     )
     t.deepEqual(await sameViews(t, both, [dir]), [before])
