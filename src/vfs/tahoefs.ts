@@ -19,6 +19,7 @@ import { type Folder, indexAfter } from './tree/folder.ts'
 import { attrOf, type Inode, type Owner, touch } from './tree/inode.ts'
 import { Listings } from './tree/listings.ts'
 import { Change, Tree } from './tree/tree.ts'
+import { Usage } from './usage.ts'
 import type * as V from './vfs.ts'
 import { Adoption, MUTABLE_MAX } from './write/adoption.ts'
 import { Changes, type Place, refuseAttrs } from './write/changes.ts'
@@ -60,15 +61,6 @@ export type TahoefsOptions = {
   readonly stagingSize?: number
 }
 
-/** Milliseconds for which the grid's free space is not asked for again. */
-const USAGE_AGE = 60_000
-
-/** What `statfs` says until the grid has said how large it is: some programs refuse a disk without room. */
-const UNKNOWN_SIZE = 2 ** 40
-
-/** Files that can be made, as far as anybody can tell. */
-const FILES = 2 ** 31
-
 export class Tahoefs implements V.Vfs {
   readonly root: V.FileId
   readonly nameMax = NAME_MAX
@@ -76,7 +68,6 @@ export class Tahoefs implements V.Vfs {
   readonly #readOnly: boolean
   readonly #fsync: 'local' | 'grid'
   readonly #state: State
-  readonly #grid: Grid
   readonly #asker: Asker
   readonly #tree: Tree
   readonly #listings: Listings
@@ -91,7 +82,7 @@ export class Tahoefs implements V.Vfs {
   readonly #once: Once
   readonly #publisher: Publisher
   readonly #log: Log
-  #usage = { total: UNKNOWN_SIZE, free: UNKNOWN_SIZE, askedAt: 0 }
+  readonly #usage: Usage
   /** Why nothing may change any more until a restart. */
   #trouble: string | null = null
 
@@ -103,7 +94,7 @@ export class Tahoefs implements V.Vfs {
     staging: Staging,
   ) {
     const { grid, owner, log = silent, root, ttl } = options
-    this.#grid = grid
+    this.#usage = new Usage(grid, asker)
     this.#owner = owner
     this.#log = log
     this.#readOnly = options.readOnly === true || root.authority !== 'write'
@@ -431,15 +422,7 @@ export class Tahoefs implements V.Vfs {
   }
 
   async statfs(): Promise<V.FsStat> {
-    if (Date.now() - this.#usage.askedAt > USAGE_AGE) {
-      this.#usage.askedAt = Date.now()
-      void this.#asker
-        .once('usage', signal => this.#grid.usage({ signal }))
-        .then(usage => usage && Object.assign(this.#usage, usage))
-        .catch(() => {}) // noted by the asker; what was known stays
-    }
-    const { total, free } = this.#usage
-    return { totalBytes: total, freeBytes: free, totalFiles: FILES, freeFiles: FILES }
+    return this.#usage.stat()
   }
 
   async close(): Promise<void> {

@@ -8,25 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import { REMOVE } from '../../src/nfs/proc/names.ts'
 import { at } from '../nfs/conformance/world.ts'
-import { client, inventedCap, refused, type Served, type User, user, world } from './world.ts'
-
-async function put(t: ExecutionContext, { port }: Served, files: Record<string, Uint8Array>): Promise<void> {
-  const nfs = await client(t, port)
-  for (const [name, bytes] of Object.entries(files)) {
-    const file = await nfs.create(await nfs.root(), name)
-    for (let at = 0; at < bytes.length; at += 1 << 17)
-      await nfs.write(file, at, bytes.subarray(at, at + (1 << 17)), 'FILE_SYNC')
-  }
-}
-
-async function get(t: ExecutionContext, { port }: Served, name: string): Promise<Buffer> {
-  const nfs = await client(t, port)
-  const file = await nfs.lookup(await nfs.root(), name)
-  const parts: Buffer[] = []
-  for (let part: Buffer; (part = await nfs.read(file, parts.length << 17, 1 << 17)).length > 0; )
-    parts.push(part)
-  return Buffer.concat(parts)
-}
+import { client, get, inventedCap, putAll, refused, type User, user, world } from './world.ts'
 
 /** The share files in a folder, the largest first. */
 async function shares(dir: string): Promise<string[]> {
@@ -56,7 +38,7 @@ async function filled(
   files: Record<string, Uint8Array>,
 ) {
   const served = await someone.serve(...grid)
-  await put(t, served, files)
+  await putAll(t, served, files)
   await someone.run(['flush', '--wait'])
   await served.end()
 }
@@ -126,7 +108,7 @@ test('a running server checks and mends what it serves, and goes on serving', as
   t.deepEqual(await get(t, served, 'letter'), two.letter)
   t.is((await someone.run(['check', '--repair', ...here.grid])).code, 0)
   t.is((await someone.run(['status'])).code, 0)
-  await put(t, served, { more: randomBytes(100) })
+  await putAll(t, served, { more: randomBytes(100) })
   await someone.run(['flush', '--wait'])
   t.is(await served.end(), 0)
 })

@@ -4,24 +4,8 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import test, { type ExecutionContext } from 'ava'
-import { client, kill, refused, type Served, type User, user } from './world.ts'
-
-async function put(t: ExecutionContext, { port }: Served, name: string, bytes: Uint8Array): Promise<void> {
-  const nfs = await client(t, port)
-  const file = await nfs.create(await nfs.root(), name)
-  for (let at = 0; at < bytes.length; at += 1 << 17)
-    await nfs.write(file, at, bytes.subarray(at, at + (1 << 17)), 'FILE_SYNC')
-}
-
-async function get(t: ExecutionContext, { port }: Served, name: string): Promise<Buffer> {
-  const nfs = await client(t, port)
-  const file = await nfs.lookup(await nfs.root(), name)
-  const parts: Buffer[] = []
-  for (let part: Buffer; (part = await nfs.read(file, parts.length << 17, 1 << 17)).length > 0; )
-    parts.push(part)
-  return Buffer.concat(parts)
-}
+import test from 'ava'
+import { get, kill, putAll, refused, type Served, type User, user } from './world.ts'
 
 const root = async (dir: string): Promise<string> =>
   /^tahoe: (URI:DIR2:\S+)$/m.exec(await readFile(join(dir, 'private/aliases'), 'utf8'))![1]!
@@ -36,7 +20,7 @@ test('a first start without options makes a folder, which stays the grid also wh
   const someone = await user(t)
   const first = await someone.serve()
   const bytes = randomBytes(700_000)
-  await put(t, first, 'letter', bytes)
+  await putAll(t, first, { letter: bytes })
   await end(someone, first)
   const dir = someone.path('d/tahoe-nfs')
   for (const name of ['aliases', 'convergence', 'secret', 'folders'])
@@ -57,7 +41,7 @@ test('what was acknowledged is there after kill -9 of everything, and nobody els
   const grid = ['--grid', `local:${someone.path('store')}`]
   const first = await someone.serve(...grid)
   const bytes = randomBytes(3_000_000)
-  await put(t, first, 'kept', bytes)
+  await putAll(t, first, { kept: bytes })
   const other = await someone.run(['serve', ...grid, '--state', someone.path('other')])
   refused(t, other, 1, /the shares in \S+store are in use by another process/)
   await first.end('SIGKILL')
@@ -78,7 +62,7 @@ test('over three folders any one may be lost: it is read from the others, and wr
   const grid = ['--grid', `local:${dirs.join(',')}`]
   const first = await someone.serve(...grid)
   const bytes = randomBytes(2_500_000)
-  await put(t, first, 'spread', bytes)
+  await putAll(t, first, { spread: bytes })
   await end(someone, first)
   for (const dir of dirs) t.true((await readdir(join(dir, 'storage/shares'))).length > 1)
   await rm(someone.path('c'), { recursive: true })
@@ -86,7 +70,7 @@ test('over three folders any one may be lost: it is read from the others, and wr
   const second = await someone.serve(...grid)
   t.deepEqual(await get(t, second, 'spread'), bytes)
   const late = randomBytes(1000)
-  await put(t, second, 'new', late)
+  await putAll(t, second, { new: late })
   const { pending, errors } = JSON.parse((await someone.run(['status', '--json'])).out)
   t.is(pending.files, 1)
   t.regex(errors[0], /two: it is empty: is its disk not mounted\?/)

@@ -197,6 +197,30 @@ export async function client(t: ExecutionContext, port: number): Promise<NfsClie
   return new NfsClient(rpc)
 }
 
+/** Files in the root of what is served, durable when it returns. */
+export async function putAll(
+  t: ExecutionContext,
+  { port }: Served,
+  files: Record<string, Uint8Array>,
+): Promise<void> {
+  const nfs = await client(t, port)
+  for (const [name, bytes] of Object.entries(files)) {
+    const file = await nfs.create(await nfs.root(), name)
+    for (let at = 0; at < bytes.length; at += 1 << 17)
+      await nfs.write(file, at, bytes.subarray(at, at + (1 << 17)), 'FILE_SYNC')
+  }
+}
+
+/** All of a file in the root. */
+export async function get(t: ExecutionContext, { port }: Served, name: string): Promise<Buffer> {
+  const nfs = await client(t, port)
+  const file = await nfs.lookup(await nfs.root(), name)
+  const parts: Buffer[] = []
+  for (let part: Buffer; (part = await nfs.read(file, parts.length << 17, 1 << 17)).length > 0; )
+    parts.push(part)
+  return Buffer.concat(parts)
+}
+
 /** What must hold of every refusal: its exit code, one line, no stack, no cap. */
 export function refused(t: ExecutionContext, said: Said, code: number, like: RegExp): void {
   t.is(said.code, code, said.err)

@@ -23,35 +23,21 @@ import { TinyStore } from './tiny-store.ts'
 type Op = 'list' | 'read' | 'stat' | 'upload' | 'overwrite' | 'edit' | 'mkdir'
 type Hears = (bytes: number) => void
 
+const none = { list: 0, read: 0, stat: 0, upload: 0, overwrite: 0, edit: 0, mkdir: 0 } satisfies Record<
+  Op,
+  number
+>
+
 export class TinyGrid extends TinyStore implements Grid {
   /**
    * How often each thing was asked for; `bytes` handed over and `sent` to it; `writes` of
    * directories, as the web API makes them: one for all sets of an edit, one for each unlink.
    */
-  readonly asked = {
-    list: 0,
-    read: 0,
-    stat: 0,
-    upload: 0,
-    overwrite: 0,
-    edit: 0,
-    mkdir: 0,
-    bytes: 0,
-    sent: 0,
-    writes: 0,
-  }
+  readonly asked = { ...none, bytes: 0, sent: 0, writes: 0 }
   /** The ranges that were read, in order. */
   readonly ranges: Range[] = []
   /** So many questions are answered "not now"; Infinity: all, until it is set to 0. */
-  readonly notNow: Record<Op, number> = {
-    list: 0,
-    read: 0,
-    stat: 0,
-    upload: 0,
-    overwrite: 0,
-    edit: 0,
-    mkdir: 0,
-  }
+  readonly notNow: Record<Op, number> = { ...none }
   /** So many are done, and their answer is lost on the way. */
   readonly lostAnswers = { upload: 0, overwrite: 0, edit: 0, mkdir: 0 }
   /** The servers have no room for an upload. */

@@ -18,11 +18,13 @@ import {
   nextMultiple,
   type PackedVersion,
   packChain,
+  readCut,
   readU64,
   type SharePieces,
   type Spans,
   segmentsOf,
   shareTree,
+  writeCut,
   writeU64,
 } from './ssk.ts'
 import { SALT_SIZE, type SigningKey } from './ssk-keys.ts'
@@ -39,12 +41,7 @@ const DATA_AT = 2167
 /** The header of a share, from its first bytes. Throws Malformed. */
 export function parseMdmf(prefix: Buffer): Header {
   if (prefix.length < MDMF_HEADER_SIZE) throw new Malformed('it ends within its header')
-  const cut: Cut = {
-    needed: prefix[41]!,
-    total: prefix[42]!,
-    segmentSize: readU64(prefix, 43),
-    size: readU64(prefix, 51),
-  }
+  const cut = readCut(prefix, 41)
   const seqnum = readU64(prefix, 1)
   checkCut(cut, seqnum)
   const offset = (i: number) => readU64(prefix, SIGNED_SIZE + i * 8)
@@ -177,10 +174,7 @@ async function packFronts(
   signed[0] = MDMF_VERSION
   writeU64(signed, seqnum, 1)
   signed.set(rootHash, 9)
-  signed[41] = cut.needed
-  signed[42] = cut.total
-  writeU64(signed, cut.segmentSize, 43)
-  writeU64(signed, cut.size, 51)
+  writeCut(signed, cut, 41)
   const signature = await key.sign(signed)
   const treeAt = DATA_AT + blocksSize(cut, SALT_SIZE)
   const fronts = trees.map((tree, share) => {

@@ -14,9 +14,11 @@ import {
   nextMultiple,
   type PackedVersion,
   packChain,
+  readCut,
   readU64,
   type Spans,
   shareTree,
+  writeCut,
   writeU64,
 } from './ssk.ts'
 import { SALT_SIZE, type SigningKey } from './ssk-keys.ts'
@@ -30,12 +32,7 @@ export const SDMF_HEADER_SIZE = 107
 /** The header of a share, from its first bytes. Throws Malformed. */
 export function parseSdmf(prefix: Buffer): Header {
   if (prefix.length < SDMF_HEADER_SIZE) throw new Malformed('it ends within its header')
-  const cut: Cut = {
-    needed: prefix[57]!,
-    total: prefix[58]!,
-    segmentSize: readU64(prefix, 59),
-    size: readU64(prefix, 67),
-  }
+  const cut = readCut(prefix, 57)
   const seqnum = readU64(prefix, 1)
   checkCut(cut, seqnum)
   if (cut.segmentSize < cut.size) throw new Malformed('more than one segment')
@@ -94,10 +91,7 @@ export async function packSdmf(
   writeU64(signed, seqnum, 1)
   signed.set(rootHash, 9)
   signed.set(salt, 41)
-  signed[57] = needed
-  signed[58] = total
-  writeU64(signed, cut.segmentSize, 59)
-  writeU64(signed, cut.size, 67)
+  writeCut(signed, cut, 57)
   const signature = await key.sign(signed)
 
   const shares = blocks.map((block, share) => {

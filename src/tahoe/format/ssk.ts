@@ -86,6 +86,21 @@ export function blockSpan(header: Header, segment: number): Span {
   return { start, end: start + before + blockSize(header, segment) }
 }
 
+/** How a file is cut, as both layouts write it from `at` on: u8 needed, u8 total, u64 segment size, u64 size. */
+export const readCut = (bytes: Buffer, at: number): Cut => ({
+  needed: bytes[at]!,
+  total: bytes[at + 1]!,
+  segmentSize: readU64(bytes, at + 2),
+  size: readU64(bytes, at + 10),
+})
+
+export function writeCut(bytes: Buffer, { needed, total, segmentSize, size }: Cut, at: number): void {
+  bytes[at] = needed
+  bytes[at + 1] = total
+  writeU64(bytes, segmentSize, at + 2)
+  writeU64(bytes, size, at + 10)
+}
+
 /** Throws Malformed unless these numbers can be those of a file, and nothing in them is too large to try. */
 export function checkCut(cut: Cut, seqnum: number): void {
   const { needed, total, segmentSize, size } = cut

@@ -9,9 +9,9 @@ import type { Cap } from '../../cap.ts'
 import type { Listing, Waiting } from '../../grid.ts'
 import type { StorageIndex, StorageServer } from '../../storage/server.ts'
 import type { SlotFound } from '../../storage/walk.ts'
+import { isKeeper, type Keeper } from '../keeper.ts'
 import type { Secrets } from '../secrets.ts'
 import type { Uses } from '../uses.ts'
-import { isKeeper, type Keeper } from './keeper.ts'
 import { Walk } from './walk.ts'
 
 /** Milliseconds for which a share stays after it was last written, whatever leads to it. */

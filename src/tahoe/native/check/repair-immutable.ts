@@ -9,10 +9,10 @@ import { ChkEncoder, planOf } from '../../format/chk/encoder.ts'
 import { KEY_SIZE } from '../../format/chk/hashes.ts'
 import type { ShareWriter, StorageServer } from '../../storage/server.ts'
 import type { Wanted } from '../immutable/share.ts'
+import { isKeeper, type Keeper } from '../keeper.ts'
 import { place } from '../placement.ts'
 import type { Secrets } from '../secrets.ts'
 import { Crypttext } from './crypttext.ts'
-import { isKeeper, type Keeper } from './keeper.ts'
 import { numbersOf, type Verified } from './verified.ts'
 
 /** A share to make, and where it will lie. */

@@ -3,7 +3,7 @@
 
 import { FsError } from '../../../errors.ts'
 import type { StorageIndex, StorageServer, WriteSecrets } from '../../storage/server.ts'
-import { isKeeper } from './keeper.ts'
+import { isKeeper } from '../keeper.ts'
 import { numbersOf, stateOf, type Verified } from './verified.ts'
 
 export type RepairingMutable = {

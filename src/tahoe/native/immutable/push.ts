@@ -4,7 +4,7 @@
 import { codeOf, FsError } from '../../../errors.ts'
 import type { Log } from '../../../log.ts'
 import type { ShareWriter, StorageServer } from '../../storage/server.ts'
-import { isKeeper } from '../check/keeper.ts'
+import { isKeeper } from '../keeper.ts'
 import { happinessOf, place } from '../placement.ts'
 import type { Secrets } from '../secrets.ts'
 import { Comparison } from './comparison.ts'

@@ -57,10 +57,6 @@ export class KnownSlots {
   delete(slot: Slot): void {
     this.#slots.delete(nameOf(slot))
   }
-
-  clear(): void {
-    this.#slots.clear()
-  }
 }
 
 /** A slot with another fingerprint is another file. */

@@ -3,7 +3,7 @@
 // told.
 
 import { FsError } from '../../../errors.ts'
-import { merkleTree, nodeOf, PartialTree, rootOf, WrongHash, widthOf } from '../../format/merkle.ts'
+import { nodeOf, PartialTree, rootOf, WrongHash } from '../../format/merkle.ts'
 import {
   blockHash,
   blockSpan,
@@ -121,18 +121,6 @@ export class VersionReader {
       )
       if (key !== null) return key
     }
-  }
-
-  /** The block hash tree of a share, all of it checked; null if it is not to be had. */
-  async blockTree(share: FoundShare, wait?: Wait): Promise<Buffer | null> {
-    const checked = async () => {
-      const { nodes } = await this.#tree(share, wait)
-      const width = widthOf(segmentsOf(this.header))
-      const again = merkleTree(Array.from({ length: width }, (_, i) => nodeOf(nodes, width - 1 + i)))
-      if (again.compare(nodes) !== 0) throw new WrongHash('its block hashes are wrong')
-      return nodes
-    }
-    return this.#tried(share, checked, wait)
   }
 
   #choose(have: ReadonlyMap<number, unknown>): FoundShare[] {

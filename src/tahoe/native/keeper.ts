@@ -6,8 +6,8 @@ import type {
   StorageIndex,
   StorageServer,
   WriteSecrets,
-} from '../../storage/server.ts'
-import type { SlotFound } from '../../storage/walk.ts'
+} from '../storage/server.ts'
+import type { SlotFound } from '../storage/walk.ts'
 
 export interface Keeper extends StorageServer {
   /** Every slot that it has, in the order of their indexes. */
