@@ -2,7 +2,7 @@
 
 import { type Log, silent } from '../log.ts'
 import type { Vfs } from '../vfs/vfs.ts'
-import type { Reader } from './reader.ts'
+import { openDevice, type ReaderKind } from './device.ts'
 import { Session } from './session.ts'
 
 export type FuseOptions = {
@@ -11,13 +11,13 @@ export type FuseOptions = {
   readonly owner: { readonly uid: number }
   readonly log?: Log | undefined
   /** How requests are read; by default the best way that works here. */
-  readonly reader?: Reader['kind'] | undefined
+  readonly reader?: ReaderKind | undefined
 }
 
 export type FuseStats = {
   /** By operation (`READ`), then by outcome (`OK`, `ENOENT`). */
   readonly calls: Readonly<Record<string, Readonly<Record<string, number>>>>
-  readonly reader: Reader['kind']
+  readonly reader: ReaderKind
   /** Inodes that are open, and those that the kernel holds. */
   readonly open: number
   readonly held: number
@@ -32,8 +32,8 @@ export type FuseServing = {
 }
 
 /** `device`: the descriptor of /dev/fuse by which it was mounted. It is closed at the end. */
-export function serveFuse(device: number, options: FuseOptions): FuseServing {
-  const session = new Session({ ...options, device, log: options.log ?? silent })
+export function serveFuse(device: number, { vfs, owner, log = silent, reader }: FuseOptions): FuseServing {
+  const session = new Session({ vfs, owner, log, open: listener => openDevice(device, listener, reader) })
   return {
     closed: session.closed,
     abort: () => void session.abort(),

@@ -1,12 +1,12 @@
 // The conversation with the kernel about one mount: a request in, its operation, its reply out,
 // in whatever order they are done. This is the one place that replies.
 
-import { write, writeSync, writevSync } from 'node:fs'
 import { constants } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { codeOf, FsError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { FileId, Vfs } from '../vfs/vfs.ts'
+import type { Device, Listener, ReaderKind } from './device.ts'
 import { errnoName, errnoOf, meant } from './errno.ts'
 import { Body } from './layout.ts'
 import { type Notice, Notices } from './notices.ts'
@@ -14,16 +14,13 @@ import { Opens } from './opens.ts'
 import { bytes, type Fuse, nothing, type Operation, type Out, type Request } from './operation.ts'
 import { type Conversation, operations } from './ops/table.ts'
 import * as k from './protocol.ts'
-import { type Reader, readDevice } from './reader.ts'
 
 export type SessionOptions = {
-  /** /dev/fuse, mounted; it is closed at the end. */
-  readonly device: number
+  /** Opens the device, which is closed at the end. */
+  readonly open: (listener: Listener) => Device
   readonly vfs: Vfs
   readonly owner: { readonly uid: number }
   readonly log: Log
-  /** By default the best that works here. */
-  readonly reader?: Reader['kind'] | undefined
 }
 
 /** Bytes of a READ or WRITE at most: what the kernel asks for with 256 pages. */
@@ -70,10 +67,9 @@ export class Session implements Fuse {
   readonly opens: Opens
   /** Requests answered, by operation and then by outcome. */
   readonly calls = new Map<string, Map<string, number>>()
-  readonly #device: number
+  readonly #device: Device
   readonly #owner: { readonly uid: number }
   readonly #log: Log
-  readonly #reader: Reader
   readonly #unwatch: () => void
   /** What is being done, and what interrupts it, by the request's number. */
   readonly #atWork = new Map<bigint, AbortController>()
@@ -84,9 +80,8 @@ export class Session implements Fuse {
   readonly #scratch = Buffer.alloc(4096)
   #ended = false
 
-  constructor({ device, vfs, owner, log, reader }: SessionOptions) {
+  constructor({ open, vfs, owner, log }: SessionOptions) {
     this.vfs = vfs
-    this.#device = device
     this.#owner = owner
     this.#log = log
     this.opens = new Opens(vfs)
@@ -94,20 +89,16 @@ export class Session implements Fuse {
     this.#unwatch = vfs.watch(news => {
       if (news.by !== this) this.notices.hear(news)
     })
-    this.#reader = readDevice(
-      {
-        device,
-        first: this.#buffer(),
-        take: (buffer, bytes) => this.#take(buffer, bytes),
-        closing: () => this.#closing(),
-        ended: code => void this.#end(code),
-      },
-      reader,
-    )
+    this.#device = open({
+      first: this.#buffer(),
+      take: (buffer, bytes) => this.#take(buffer, bytes),
+      closing: () => this.#closing(),
+      ended: code => void this.#end(code),
+    })
   }
 
-  get reader(): Reader['kind'] {
-    return this.#reader.kind
+  get reader(): ReaderKind {
+    return this.#device.reader
   }
 
   /** Resolves when the kernel has let go of it, or after `abort`, and nothing is at work any more. */
@@ -118,7 +109,7 @@ export class Session implements Fuse {
   /** Ends it from this side: whoever still uses the mount hears ENOTCONN. */
   async abort(): Promise<void> {
     await this.notices.end() // as long as answers are given, for it may wait for one
-    this.#reader.close()
+    this.#device.close()
   }
 
   /** The kernel's root is 1: if ours is another, the two change places. */
@@ -279,7 +270,7 @@ export class Session implements Fuse {
   #write(unique: bigint, error: number, len: number): boolean {
     if (this.#ended) return false
     k.fuse_out_header.write(this.#scratch, 0, { len, error, unique })
-    return this.#isHeard(() => writeSync(this.#device, this.#scratch, 0, len))
+    return this.#send([this.#scratch.subarray(0, len)])
   }
 
   #writePieces(unique: bigint, pieces: readonly Uint8Array[]): boolean {
@@ -287,12 +278,12 @@ export class Session implements Fuse {
     const len = pieces.reduce((sum, { length }) => sum + length, HEAD)
     k.fuse_out_header.write(this.#scratch, 0, { len, error: 0, unique })
     const few = pieces.length < IOV_MAX ? pieces : [Buffer.concat(pieces)]
-    return this.#isHeard(() => writevSync(this.#device, [this.#scratch.subarray(0, HEAD), ...few]))
+    return this.#send([this.#scratch.subarray(0, HEAD), ...few])
   }
 
-  #isHeard(send: () => number): boolean {
+  #send(pieces: readonly Uint8Array[]): boolean {
     try {
-      send()
+      this.#device.send(pieces)
       return true
     } catch (err) {
       const { code } = err as NodeJS.ErrnoException
@@ -303,18 +294,15 @@ export class Session implements Fuse {
     }
   }
 
-  #tell({ code, body }: Notice): Promise<void> {
+  async #tell({ code, body }: Notice): Promise<void> {
+    if (this.#ended) return
     const notice = Buffer.allocUnsafe(HEAD + body.length)
     k.fuse_out_header.write(notice, 0, { len: notice.length, error: code, unique: 0n })
     body.copy(notice, HEAD)
-    return new Promise(resolve => {
-      if (this.#ended) return resolve()
-      write(this.#device, notice, 0, notice.length, null, err => {
-        // It may have forgotten by itself.
-        if (err && err.code !== 'ENOENT' && !this.#ended)
-          this.#log.warn({ error: err.message }, 'the kernel does not take a notice')
-        resolve()
-      })
+    await this.#device.notify(notice).catch((err: NodeJS.ErrnoException) => {
+      // It may have forgotten by itself.
+      if (err.code !== 'ENOENT' && !this.#ended)
+        this.#log.warn({ error: err.message }, 'the kernel does not take a notice')
     })
   }
 

@@ -1,23 +1,29 @@
-// Reading the kernel's requests from /dev/fuse, one at each read. Node has no public way to wait
-// for such a device; what libuv does for pipes does it (epoll, no thread, a process that can
-// always end). Where that is missing, threads of the pool wait in read(2).
+// /dev/fuse, mounted: each read gives one request of the kernel's, each write takes one reply.
+//
+// Node has no public way to wait for such a device; what libuv does for pipes does it (epoll, no
+// thread, a process that can always end). Where that is missing a thread of the pool waits in
+// read(2).
 
-import { read } from 'node:fs'
+import { read, write, writeSync, writevSync } from 'node:fs'
 import { Socket } from 'node:net'
 
 /** Takes a request, which lies at the front of `buffer`, and gives the buffer for the next one. */
 export type Take = (buffer: Buffer, bytes: number) => Buffer
 
-export type Reader = {
-  readonly kind: 'epoll' | 'threads'
-  /** Closes the device: the kernel ends the connection when nobody else has it open. */
+export type ReaderKind = 'epoll' | 'threads'
+
+export type Device = {
+  readonly reader: ReaderKind
+  /** Writes one message, at once. Throws what write(2) says: ENOENT when nobody waits for it any more. */
+  send(pieces: readonly Uint8Array[]): void
+  /** The same for what may have to wait for the kernel's locks, on a thread. */
+  notify(message: Uint8Array): Promise<void>
+  /** The kernel ends the connection when nobody else has the device open. */
   close(): void
 }
 
-export type ReadOptions = {
-  /** The descriptor of the device; it belongs to the reader from now on. */
-  readonly device: number
-  /** A request is at most so long, and the kernel insists on room for it. */
+export type Listener = {
+  /** Where the first request is read to: the kernel insists on room for the longest. */
   readonly first: Buffer
   readonly take: Take
   /** Awaited before the device is closed: until then its descriptor is no other file's. */
@@ -39,12 +45,26 @@ function pipeWrap(): PipeWrap | null {
   }
 }
 
-/** The best reader that works here. */
-export const readDevice = (options: ReadOptions, kind?: Reader['kind']): Reader =>
-  (kind === 'threads' ? null : byEpoll(options)) ?? byThreads(options)
+/** `descriptor` belongs to the device from now on. The best reader that works here is taken, or the given one. */
+export function openDevice(descriptor: number, listener: Listener, kind?: ReaderKind): Device {
+  const reader =
+    (kind === 'threads' ? null : byEpoll(descriptor, listener)) ?? byThreads(descriptor, listener)
+  return {
+    reader: reader.kind,
+    close: reader.close,
+    send(pieces) {
+      if (pieces.length === 1) writeSync(descriptor, pieces[0]!)
+      else writevSync(descriptor, pieces)
+    },
+    notify: message =>
+      new Promise((resolve, reject) => write(descriptor, message, err => (err ? reject(err) : resolve()))),
+  }
+}
+
+type Reader = { readonly kind: ReaderKind; readonly close: () => void }
 
 /** A socket in name only, which lets go of its descriptor when it may. */
-class Device extends Socket {
+class Opened extends Socket {
   readonly #closing: () => Promise<void>
 
   constructor(options: object, closing: () => Promise<void>) {
@@ -57,11 +77,11 @@ class Device extends Socket {
   }
 }
 
-function byEpoll({ device, first, take, closing, ended }: ReadOptions): Reader | null {
+function byEpoll(descriptor: number, { first, take, closing, ended }: Listener): Reader | null {
   const wrap = pipeWrap()
   if (!wrap) return null
   const handle = new wrap.Pipe(wrap.constants.SOCKET)
-  if (handle.open(device)) return null
+  if (handle.open(descriptor)) return null
   let next = first
   const onread = {
     buffer: () => next,
@@ -70,7 +90,7 @@ function byEpoll({ device, first, take, closing, ended }: ReadOptions): Reader |
       return true
     },
   }
-  const socket = new Device({ handle, readable: true, writable: false, onread }, closing)
+  const socket = new Opened({ handle, readable: true, writable: false, onread }, closing)
   let error = 'ENODEV'
   socket.on('error', (err: NodeJS.ErrnoException) => {
     error = err.code ?? 'EIO'
@@ -80,7 +100,7 @@ function byEpoll({ device, first, take, closing, ended }: ReadOptions): Reader |
 }
 
 /** One thread: more would take requests out of their order, and the pool's other threads have work to do. */
-function byThreads({ device, first, take, closing, ended }: ReadOptions): Reader {
+function byThreads(descriptor: number, { first, take, closing, ended }: Listener): Reader {
   let closed = false
   const end = (code: string) => {
     if (closed) return
@@ -88,7 +108,7 @@ function byThreads({ device, first, take, closing, ended }: ReadOptions): Reader
     void closing().then(() => ended(code)) // it stays open: a thread may be in it, and goes when the process ends
   }
   const again = (buffer: Buffer) =>
-    read(device, buffer, 0, buffer.length, null, (err, bytes) => {
+    read(descriptor, buffer, 0, buffer.length, null, (err, bytes) => {
       // A request that was given up before it was read, or a signal: the next one is read.
       if (err && (err.code === 'ENOENT' || err.code === 'EINTR' || err.code === 'EAGAIN'))
         return again(buffer)
