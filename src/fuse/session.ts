@@ -30,6 +30,9 @@ const PAGE = 4096
 /** A WRITE that is shorter is copied, so that it does not hold a buffer for the longest. */
 const SMALL = 64 * 1024
 
+/** Bytes to read ahead at most. The kernel has a bound of its own, which whoever mounts may raise. */
+const MAX_READ_AHEAD = 16 << 20
+
 /** Buffers for requests that are kept when they are not needed. */
 const SPARE = 8
 
@@ -231,7 +234,7 @@ export class Session implements Fuse {
   }
 
   #init(unique: bigint, body: Body): void {
-    const { major, minor, max_readahead, flags } = body.take(k.fuse_init_in)
+    const { major, minor, flags } = body.take(k.fuse_init_in)
     if (major < k.MAJOR || (major === k.MAJOR && minor < k.MIN_MINOR)) {
       this.#log.error(
         { major, minor },
@@ -244,7 +247,7 @@ export class Session implements Fuse {
     this.#reply(unique, k.fuse_init_out, {
       major: k.MAJOR, // a kernel that speaks a later one asks again
       minor: k.MINOR,
-      max_readahead,
+      max_readahead: MAX_READ_AHEAD,
       flags: granted,
       max_background: MAX_BACKGROUND,
       congestion_threshold: CONGESTED,
