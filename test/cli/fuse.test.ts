@@ -104,7 +104,7 @@ fuse(
     const { eve, mnt } = await someone(t)
     for (const frontend of ['fuse', 'auto', 'nfs']) {
       await mounts(t, eve, mnt)
-      await writeFile(join(mnt, frontend), 'kept')
+      await writeFile(join(mnt, frontend), 'kept', { flush: true })
       const file = await open(join(mnt, frontend))
       await kill((await statusOf(eve)).pid, 'SIGKILL')
       await fails(t, file.read({ buffer: Buffer.alloc(4), position: 0 }))
@@ -165,7 +165,7 @@ fuse('a server that ends by an error nobody caught leaves nothing mounted, and i
   const env = { NODE_OPTIONS: `--import "data:text/javascript,${encodeURIComponent(code)}"` }
   const said = await eve.run(['mount', ...FUSE, mnt], '', env)
   t.is(said.code, 0, said.err)
-  await writeFile(join(mnt, 'note'), 'kept')
+  await writeFile(join(mnt, 'note'), 'kept', { flush: true })
   const { pid, state } = await statusOf(eve)
   const file = await open(join(mnt, 'note'))
   await kill(pid, 'SIGUSR2')
@@ -431,7 +431,10 @@ async function mallory(t: ExecutionContext, lack: Lack = 'nothing'): Promise<{ e
 asRoot('an ordinary user mounts, is told who uses it, and clears what a killed server has left', async t => {
   const { eve, mnt } = await mallory(t)
   t.regex(await mounts(t, eve, mnt), /mnt is mounted, served by process \d+ over FUSE;/)
-  t.is(await eve.sh(`echo hello >${mnt}/x; cat ${mnt}/x; stat -c %U ${mnt}/x`), 'hello\nnobody\n')
+  t.is(
+    await eve.sh(`echo hello >${mnt}/x; sync ${mnt}/x; cat ${mnt}/x; stat -c %U ${mnt}/x`),
+    'hello\nnobody\n',
+  )
   const user = eve.stays(`cd ${mnt}`)
   t.teardown(() => user.kill('SIGKILL'))
   await once(user.stdout!, 'data')
