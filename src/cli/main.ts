@@ -55,6 +55,10 @@ function complain(err: unknown): number {
     console.error(withoutCaps(`tahoe-nfs: ${message.replaceAll('\n', ' ')}`))
     return err instanceof Wrong ? err.exitCode : FAILED
   }
+  if ((err as NodeJS.ErrnoException).syscall === 'uv_cwd') {
+    console.error('tahoe-nfs: the folder in which this was called is gone; call it in another')
+    return FAILED
+  }
   console.error(withoutCaps(`tahoe-nfs: not meant to happen: ${err instanceof Error ? err.stack : err}`))
   return FAILED
 }

@@ -22,6 +22,7 @@ const reasons: Readonly<Record<string, string>> = {
   ELOOP: 'its links lead in a circle',
   ENOENT: 'it does not exist',
   ENOSPC: 'the disk is full',
+  ENOTCONN: 'the server of what is mounted there is gone',
   ENOTDIR: 'its path leads through a file',
   EPERM: 'you may not',
   EROFS: 'the disk is read-only',

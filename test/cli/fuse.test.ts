@@ -379,6 +379,23 @@ fuse('a process in the folder that it mounts, or unmounts, does not wait for its
   t.deepEqual(await ended, [0, null])
 })
 
+fuse('a command given in a folder whose mount was cleared away is told so', async t => {
+  const { eve, mnt } = await someone(t)
+  await mounts(t, eve, mnt)
+  const script = 'cd "$1" && echo && read go && exec "$2" "$3" umount .'
+  const shell = spawn('sh', ['-c', script, 'sh', mnt, process.execPath, bin], { env: eve.env })
+  t.teardown(() => shell.kill('SIGKILL'))
+  await once(shell.stdout, 'data')
+  await kill((await statusOf(eve)).pid, 'SIGKILL')
+  await mounts(t, eve, mnt)
+  let err = ''
+  shell.stderr.setEncoding('utf8').on('data', text => (err += text))
+  shell.stdin.end('\n')
+  t.deepEqual(await once(shell, 'close'), [1, null])
+  t.is(err, 'tahoe-nfs: the folder in which this was called is gone; call it in another\n')
+  t.is((await eve.run(['umount', mnt])).code, 0)
+})
+
 asRoot('--uid lets its owner in, and root, and nobody else', async t => {
   const { eve, mnt } = await someone(t)
   await mounts(t, eve, '--uid', String(NOBODY), '--gid', String(NOBODY), mnt)
