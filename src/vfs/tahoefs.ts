@@ -246,6 +246,7 @@ export class Tahoefs implements V.Vfs {
     if (name === '.') return this.#attr(inode)
     if (name === '..') return this.#attr(this.#parent(inode))
     if (Buffer.byteLength(name) > NAME_MAX) throw new FsError('ENAMETOOLONG', 'lookup')
+    if (inode.edges === 0) throw new FsError('ENOENT', 'lookup in a removed directory')
     return this.#attr(await this.#listings.find(dir, name, call?.signal))
   }
 

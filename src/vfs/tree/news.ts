@@ -23,9 +23,9 @@ export class Watch {
     return this.#listeners.size > 0 ? new Before() : null
   }
 
-  /** The change is made, and not written down yet. */
-  tell(before: Before, by: object | undefined): void {
-    const all = [...before.news(by)]
+  /** The change is made, and not written down yet. Directories that are gone show nothing, whatever is done in them. */
+  tell(before: Before, by: object | undefined, isGone: (dir: FileId) => boolean): void {
+    const all = [...before.news(by, isGone)]
     for (const { listener } of this.#listeners) for (const news of all) listener(news)
   }
 }
@@ -74,9 +74,10 @@ export class Before {
     if (!shown.has(key)) shown.set(key, folder.intents.has(key) ? folder.find(key) : snapshot?.find(key))
   }
 
-  *news(by: object | undefined): Generator<News> {
+  *news(by: object | undefined, isGone: (dir: FileId) => boolean): Generator<News> {
     const listed = new Set<FileId>()
     for (const [folder, was] of this.#folders) {
+      if (isGone(folder.id)) continue
       for (const name of otherNames(folder, was)) {
         listed.add(folder.id)
         yield { what: 'name', dir: folder.id, name, by }

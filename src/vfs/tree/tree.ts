@@ -97,7 +97,7 @@ export class Tree {
 
   /** Tells of a change and makes it durable. It is made in memory already: nobody else may come before it. */
   async commit({ ops, after, before, by }: Change): Promise<void> {
-    if (before) this.#watch.tell(before, by)
+    if (before) this.#watch.tell(before, by, id => !this.nameless(id)?.edges)
     await this.write(ops)
     for (const each of after) each()
   }
