@@ -202,3 +202,37 @@ test('when the kernel is gone what it had open is released, and what waits is en
   await kernel.session.closed
   t.throws(() => kernel.vfs.known(attr.id), { message: /ESTALE/ })
 })
+
+test('a close says that what was written may be lost, once; after an fsync nothing is', async t => {
+  const kernel = new Kernel()
+  const { attr } = await kernel.vfs.create(kernel.vfs.root, 'name', { mode: 'guarded', attrs: {} })
+  const on = { nodeid: attr.id }
+  const write = () =>
+    kernel.ask(WRITE!, Buffer.concat([u64(0n, 0n), u32(1, 0), u64(0n, 0n), Buffer.from('x')]), on)
+  const [close, sync] = [
+    () => kernel.ask(25, Buffer.alloc(24), on),
+    () => kernel.ask(20, Buffer.alloc(16), on),
+  ]
+  await kernel.ask(14, u32(2, 0), on)
+  await write()
+  t.is(await close(), '')
+  kernel.vfs.writeverf = Buffer.from('another!')
+  t.is(await close(), 5)
+  t.is(await close(), '')
+  await write()
+  await sync()
+  kernel.vfs.writeverf = Buffer.from('thethird')
+  t.is(await close(), '')
+})
+
+test('more long WRITEs than may wait are refused, and no other request', async t => {
+  const kernel = new Kernel(vfs => held(vfs, op => (op === 'write' ? new Promise(() => {}) : undefined)))
+  const { attr } = await kernel.vfs.create(kernel.vfs.root, 'name', { mode: 'guarded', attrs: {} })
+  const size = 64 * 1024
+  const body = Buffer.concat([u64(0n, 0n), u32(size, 0), u64(0n, 0n), Buffer.alloc(size)])
+  for (let i = 0; i < 256; i++) kernel.send(WRITE!, body, { nodeid: attr.id })
+  t.is(await kernel.ask(WRITE!, body, { nodeid: attr.id }), 12) // ENOMEM
+  t.is(typeof (await kernel.ask(GETATTR!, u64(0n, 0n))), 'string')
+  await kernel.session.abort()
+  await kernel.session.closed
+})
