@@ -30,9 +30,10 @@ import { Drawing } from './write/drawing.ts'
 import { Once } from './write/once.ts'
 import type { Conflict, Pending } from './write/pending.ts'
 import { Publisher } from './write/publisher.ts'
+import { replay } from './write/replay.ts'
 import { restore } from './write/restore.ts'
 import { makeRoom } from './write/room.ts'
-import { Staging } from './write/staging.ts'
+import { type Appended, Staging } from './write/staging.ts'
 import type { Tempo } from './write/tempo.ts'
 
 export type TahoefsOptions = {
@@ -59,6 +60,14 @@ export type TahoefsOptions = {
   readonly disk?: Disk
   /** Bytes that may wait for the grid; by default a quarter of what this disk has free, at most 20 GiB. */
   readonly stagingSize?: number
+}
+
+/** What a write did in memory, and what it is to write down. */
+type Put = {
+  readonly before: V.Attr
+  readonly after: V.Attr
+  readonly draft: Draft
+  readonly change: Change
 }
 
 export class Tahoefs implements V.Vfs {
@@ -148,6 +157,7 @@ export class Tahoefs implements V.Vfs {
       commit: draft => this.#commit(draft),
     })
     this.#once = new Once(state)
+    staging.kept.onFull = () => void this.#renewKept()
     this.root = tree.root
   }
 
@@ -169,7 +179,8 @@ export class Tahoefs implements V.Vfs {
       await fs.#tree.start(root)
       const { inodes, lost, orphans } = restore(fs.#tree, state, staging)
       await state.commit(orphans)
-      if (lost === null) fs.#publisher.start(inodes)
+      const more = await fs.#replay(lost === null)
+      if (lost === null) fs.#publisher.start([...inodes, ...more])
       else fs.#stop(lost)
       return fs
     } catch (err) {
@@ -267,7 +278,7 @@ export class Tahoefs implements V.Vfs {
     id: V.FileId,
     offset: number,
     data: Uint8Array,
-    stable: boolean,
+    durability: V.Durability,
     call?: V.Call,
   ): Promise<V.Written> {
     const file = (): Inode => {
@@ -278,33 +289,25 @@ export class Tahoefs implements V.Vfs {
       return inode
     }
     const found = file()
+    const stable = durability === 'stable'
     if (!Number.isSafeInteger(offset + data.length)) throw new FsError('EFBIG', 'write')
     if (data.length === 0) {
       const attr = this.#attr(found)
       return { before: attr, after: attr, count: 0, stable }
     }
-    await makeRoom(data.length, this.#staging, this.#publisher, call?.signal)
-    const run = await this.#staging.append(data)
-    const change = new Change()
-    let draft: Draft
-    let before: V.Attr
-    let inode: Inode
-    try {
-      while (this.#adoption.isDue((inode = file()))) await this.#adoption.ready(id, undefined, call?.signal)
-      if (inode.cap?.mutable && offset + data.length > MUTABLE_MAX) throw new FsError('EFBIG', 'write')
-      before = this.#attr(inode)
-      draft = this.#changes.draft(inode, change)
-    } catch (err) {
-      run.segment.users--
-      throw err
+    const place = durability === 'kept' ? { id, start: offset } : null
+    let put: Put | null = null
+    while (!put) {
+      await this.#adopted(id, offset + data.length, call?.signal)
+      await makeRoom(data.length, this.#staging, this.#publisher, call?.signal)
+      put = this.#put(await this.#staging.append(data, place), file, offset)
     }
-    draft.write(run, offset)
-    touch(inode)
-    this.#publisher.waits(inode)
-    const after = this.#attr(inode)
+    const { before, after, draft, change } = put
     // What follows in the database needs it to come first, and waits for it by that.
-    if (change.ops.length > 0) this.#tree.commit(change).catch(() => {})
-    if (stable) await this.#synced(inode, call?.signal)
+    const begun = change.ops.length > 0 ? this.#tree.commit(change) : null
+    begun?.catch(() => {})
+    if (stable) await this.#synced(draft.inode, call?.signal)
+    else if (durability === 'kept' && !draft.known) await (begun ?? this.#commit(draft))
     return { before, after, count: data.length, stable }
   }
 
@@ -431,9 +434,9 @@ export class Tahoefs implements V.Vfs {
     await stopped
     // Whoever wrote was told that it is not durable; it may as well be.
     const left = this.#trouble === null ? this.#publisher.drafts : []
-    await Promise.all(left.map(draft => this.#committer.commit(draft))).catch(err =>
-      this.#log.warn({ err }, 'what was written last could not be kept'),
-    )
+    await Promise.all(left.map(draft => this.#committer.commit(draft)))
+      .then(() => (this.#trouble === null ? this.#renewKept() : undefined))
+      .catch(err => this.#log.warn({ err }, 'what was written last could not be kept'))
     await this.#reader.close()
     await this.#staging.close()
     await this.#state.close()
@@ -470,7 +473,27 @@ export class Tahoefs implements V.Vfs {
     return await this.#listings.known(found.id, call?.signal)
   }
 
-  /** A mutable file's content is brought here before it is cut or prolonged. */
+  /** Puts what was appended into its file; null where the content of that must be brought here first, once more. */
+  #put(appended: Appended, file: () => Inode, offset: number): Put | null {
+    const { run, mark } = appended
+    const change = new Change()
+    let put: Put | null = null
+    try {
+      const inode = file()
+      if (this.#adoption.isDue(inode)) return null
+      const before = this.#attr(inode)
+      const draft = this.#changes.draft(inode, change)
+      draft.write(run, offset, mark)
+      touch(inode, mark?.time)
+      this.#publisher.waits(inode)
+      put = { before, after: this.#attr(inode), draft, change }
+      return put
+    } finally {
+      if (!put) run.segment.users--
+    }
+  }
+
+  /** A mutable file's content is brought here before it is written to, cut or prolonged. */
   async #adopted(id: V.FileId, size: number, signal: AbortSignal | undefined): Promise<void> {
     const inode = this.#tree.inode(id)
     if (this.#readOnly || !inode.writable) return // it will be refused
@@ -511,6 +534,31 @@ export class Tahoefs implements V.Vfs {
     if (draft && !draft.isDurable) await this.#commit(draft)
     if (this.#fsync === 'grid' && inode.local && inode.edges > 0)
       await waitFor(this.#publisher.flush(inode.id), signal, 'fsync')
+  }
+
+  /** What an earlier process kept is done again, and durable; the files that this concerns. Without `lives` it is only shown. */
+  async #replay(lives: boolean): Promise<Inode[]> {
+    const { change, drafts, lost } = await replay(this.#tree, this.#changes, this.#staging)
+    if (!lives) return []
+    if (lost.writes > 0 || this.#staging.left.torn)
+      this.#log.warn(lost, 'of what was written last before the end of the last process, some is not there')
+    await this.#tree.commit(change)
+    await Promise.all([...drafts].map(draft => this.#commit(draft)))
+    await this.#staging.forgetLeft(ops => this.#tree.commit({ ops, after: [] }))
+    return [...drafts].map(({ inode }) => inode)
+  }
+
+  /** Much was kept that no commit knows: one does. */
+  async #renewKept(): Promise<void> {
+    const durable = async (ids: ReadonlySet<V.FileId>, op: Op) => {
+      const drafts = [...ids].flatMap(id => this.#tree.known(id)?.local?.draft ?? [])
+      await Promise.all(drafts.map(draft => (draft.isDurable ? null : this.#commit(draft))))
+      await this.#tree.commit({ ops: [op], after: [] }) // and so are removals that came before
+    }
+    await this.#staging.kept
+      .renew(durable)
+      .catch(err => this.#log.warn({ err }, 'what was kept could not be made durable'))
+    this.#publisher.sweep()
   }
 
   /** After a failed commit nobody knows what the disk holds; a second try would lie. */

@@ -136,19 +136,27 @@ export function setInode(inode: Inode, change: InodeChange): Op {
 }
 
 /** The row after a change of attributes that is made in memory already; its size is written with its content. */
-export const setTimes = (i: Inode): Op => ['setTimes', i.mode, i.atime, i.mtime, i.ctime, i.id]
+export const setTimes = (i: Inode): Op => [
+  'setTimes',
+  i.mode,
+  i.atime,
+  i.mtime,
+  i.ctime,
+  i.local?.draft?.kept ?? 0,
+  i.id,
+]
 
 /** The row after its names changed. */
 export const setPlace = (i: Inode): Op => ['setPlace', i.edges, i.parent, i.ctime, i.id]
 
 /** Its attributes changed: strictly later than before, whatever the clock says. */
-export function stamp(inode: Inode): void {
-  inode.ctime = later(inode.ctime)
+export function stamp(inode: Inode, time = now()): void {
+  inode.ctime = later(inode.ctime, time)
 }
 
 /** Its content changed, or its names. */
-export function touch(inode: Inode): void {
-  stamp(inode)
+export function touch(inode: Inode, time = now()): void {
+  stamp(inode, time)
   inode.mtime = inode.ctime > inode.mtime ? inode.ctime : inode.mtime + 1n
 }
 

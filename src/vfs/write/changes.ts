@@ -43,7 +43,7 @@ export class Changes {
     republish(this.#tree, inode, change)
     const local = inode.local!
     if (!local.draft) {
-      local.draft = new Draft(inode, inode.size)
+      local.draft = this.#begin(new Draft(inode, inode.size), change)
       change.ops.push(this.#tree.rows.local(inode))
     }
     return local.draft
@@ -141,6 +141,7 @@ export class Changes {
     intend(this.#tree, place.folder, name, inode.id, change)
     stamp(inode)
     this.#tree.named(inode, place.dir.id, change)
+    change.ops.push(setTimes(inode))
     this.#touched(place, change)
     this.#waits(inode)
     return { attr: this.attr(inode), dir: { before, after: this.attr(place.dir) } }
@@ -192,6 +193,7 @@ export class Changes {
       if (replaced) {
         stamp(replaced)
         this.#tree.unnamed(replaced, to.folder, change)
+        change.ops.push(setTimes(replaced))
       }
       if (from.dir.id !== to.dir.id) {
         this.#tree.named(inode, to.dir.id, change)
@@ -220,6 +222,14 @@ export class Changes {
     const inode = this.#at(place, name)
     if (!inode) throw new FsError('ENOENT', 'no such name')
     return inode
+  }
+
+  /** The row of a draft is in this change. */
+  #begin(draft: Draft, { after }: Change): Draft {
+    after.push(() => {
+      draft.known = true
+    })
+    return draft
   }
 
   #mayMake(place: Place, name: string): void {
@@ -261,7 +271,7 @@ export class Changes {
     this.#mayMake(place, name)
     const before = this.attr(place.dir)
     inode.key = nameKey(name)
-    if (inode.kind === 'file') inode.local!.draft = new Draft(inode, 0)
+    if (inode.kind === 'file') inode.local!.draft = this.#begin(new Draft(inode, 0), change)
     if (target) {
       if (target.length <= LIT_MAX) inode.cap = litCap(target)
       else inode.local!.target = Buffer.from(target)
@@ -280,6 +290,7 @@ export class Changes {
     intend(this.#tree, place.folder, name, null, change)
     stamp(inode)
     this.#tree.unnamed(inode, place.folder, change)
+    change.ops.push(setTimes(inode))
     this.#touched(place, change)
     const dir = { before: dirBefore, after: this.attr(place.dir) }
     return { dir, object: { before, after: this.attr(inode) } }
