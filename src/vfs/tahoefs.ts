@@ -13,6 +13,7 @@ import { NAME_MAX } from './names.ts'
 import { BlockCache } from './read/cache.ts'
 import { Contents } from './read/content.ts'
 import { Reader } from './read/reader.ts'
+import type { Op } from './state/schema.ts'
 import { State } from './state/state.ts'
 import type { Change } from './tree/change.ts'
 import { type Folder, indexAfter } from './tree/folder.ts'
@@ -31,9 +32,10 @@ import { Durable } from './write/durable.ts'
 import { Once } from './write/once.ts'
 import type { Conflict, Pending } from './write/pending.ts'
 import { Publisher } from './write/publisher.ts'
+import { replay } from './write/replay.ts'
 import { restore } from './write/restore.ts'
 import { makeRoom } from './write/room.ts'
-import { Staging } from './write/staging.ts'
+import { type Appended, Staging } from './write/staging.ts'
 import type { Tempo } from './write/tempo.ts'
 
 export type TahoefsOptions = {
@@ -60,6 +62,13 @@ export type TahoefsOptions = {
   readonly disk?: Disk
   /** Bytes that may wait for the grid; by default a quarter of what this disk has free, at most 20 GiB. */
   readonly stagingSize?: number
+}
+
+/** What a write did in memory, and what it is to write down. */
+type Put = {
+  readonly result: V.Change
+  readonly draft: Draft
+  readonly change: Change
 }
 
 export class Tahoefs implements V.Vfs {
@@ -154,6 +163,7 @@ export class Tahoefs implements V.Vfs {
       commit,
     })
     this.#once = new Once(state)
+    staging.kept.onFull = () => void this.#renewKept()
     this.root = tree.root
   }
 
@@ -175,7 +185,8 @@ export class Tahoefs implements V.Vfs {
       await fs.#tree.start(root)
       const { inodes, lost, orphans } = restore(fs.#tree, state, staging)
       await state.commit(orphans)
-      if (lost === null) fs.#publisher.start(inodes)
+      const more = await fs.#replay(lost === null)
+      if (lost === null) fs.#publisher.start([...inodes, ...more])
       else fs.#durable.stop(lost)
       return fs
     } catch (err) {
@@ -286,7 +297,7 @@ export class Tahoefs implements V.Vfs {
     id: V.FileId,
     offset: number,
     data: Uint8Array,
-    stable: boolean,
+    durability: V.Durability,
     call?: V.Call,
   ): Promise<V.Written> {
     const file = (): Inode => {
@@ -297,28 +308,25 @@ export class Tahoefs implements V.Vfs {
       return inode
     }
     const found = file()
+    const stable = durability === 'stable'
     if (!Number.isSafeInteger(offset + data.length)) throw new FsError('EFBIG', 'write')
     if (data.length === 0) {
       const attr = this.#attr(found)
       return { before: attr, after: attr, count: 0, stable }
     }
-    await makeRoom(data.length, this.#staging, this.#publisher, call?.signal)
-    const run = await this.#staging.append(data)
-    let inode: Inode
-    let change: Change
-    let result: V.Change
-    try {
-      while (this.#adoption.isDue((inode = file()))) await this.#adoption.ready(id, undefined, call?.signal)
-      if (inode.cap?.mutable && offset + data.length > MUTABLE_MAX) throw new FsError('EFBIG', 'write')
-      change = this.#tree.change(call?.by)
-      result = this.#changes.write(inode, run, offset, change)
-    } catch (err) {
-      run.segment.users--
-      throw err
+    const place = durability === 'kept' ? { id, start: offset } : null
+    let put: Put | null = null
+    while (!put) {
+      await this.#adopted(id, offset + data.length, call?.signal)
+      await makeRoom(data.length, this.#staging, this.#publisher, call?.signal)
+      put = this.#put(await this.#staging.append(data, place), file, offset, call?.by)
     }
+    const { result, draft, change } = put
     // What follows in the database needs it to come first, and waits for it by that.
-    this.#tree.commit(change).catch(() => {})
-    if (stable) await this.#durable.content(inode, call?.signal)
+    const begun = change.ops.length > 0 ? this.#tree.commit(change) : null
+    begun?.catch(() => {})
+    if (stable) await this.#durable.content(draft.inode, call?.signal)
+    else if (durability === 'kept' && !draft.known) await (begun ?? this.#durable.draft(draft))
     return { ...result, count: data.length, stable }
   }
 
@@ -446,10 +454,11 @@ export class Tahoefs implements V.Vfs {
     this.#asker.close()
     await stopped
     // Whoever wrote was told that it is not durable; it may as well be.
-    const left = this.#durable.trouble === null ? this.#publisher.drafts : []
-    await Promise.all(left.map(draft => this.#committer.commit(draft))).catch(err =>
-      this.#log.warn({ err }, 'what was written last could not be kept'),
-    )
+    const isWell = () => this.#durable.trouble === null
+    const left = isWell() ? this.#publisher.drafts : []
+    await Promise.all(left.map(draft => this.#committer.commit(draft)))
+      .then(() => (isWell() ? this.#renewKept() : undefined))
+      .catch(err => this.#log.warn({ err }, 'what was written last could not be kept'))
     await this.#reader.close()
     await this.#staging.close()
     await this.#state.close()
@@ -486,7 +495,22 @@ export class Tahoefs implements V.Vfs {
     return await this.#listings.known(found.id, call?.signal)
   }
 
-  /** A mutable file's content is brought here before it is cut or prolonged. */
+  /** Puts what was appended into its file; null where the content of that must be brought here first, once more. */
+  #put(appended: Appended, file: () => Inode, offset: number, by: object | undefined): Put | null {
+    const change = this.#tree.change(by)
+    let put: Put | null = null
+    try {
+      const inode = file()
+      if (this.#adoption.isDue(inode)) return null
+      const result = this.#changes.write(inode, appended, offset, change)
+      put = { result, draft: inode.local!.draft!, change }
+      return put
+    } finally {
+      if (!put) appended.run.segment.users--
+    }
+  }
+
+  /** A mutable file's content is brought here before it is written to, cut or prolonged. */
   async #adopted(id: V.FileId, size: number, signal: AbortSignal | undefined): Promise<void> {
     const inode = this.#tree.inode(id)
     if (this.#readOnly || !inode.writable) return // it will be refused
@@ -500,6 +524,31 @@ export class Tahoefs implements V.Vfs {
     if (call?.signal?.aborted) throw new FsError('EAGAIN', 'the caller waits no longer')
     for (const id of dirs) await this.#listings.known(id, call?.signal)
     if (!(await this.#staging.hasReserve())) throw new FsError('ENOSPC', 'this disk is full')
+  }
+
+  /** What an earlier process kept is done again, and durable; the files that this concerns. Without `lives` it is only shown. */
+  async #replay(lives: boolean): Promise<Inode[]> {
+    const { change, drafts, lost } = await replay(this.#tree, this.#changes, this.#staging)
+    if (!lives) return []
+    if (lost.writes > 0 || this.#staging.left.torn)
+      this.#log.warn(lost, 'of what was written last before the end of the last process, some is not there')
+    await this.#tree.commit(change)
+    await Promise.all([...drafts].map(draft => this.#durable.draft(draft)))
+    await this.#staging.forgetLeft(ops => this.#tree.write(ops))
+    return [...drafts].map(({ inode }) => inode)
+  }
+
+  /** Much was kept that no commit knows: one does. */
+  async #renewKept(): Promise<void> {
+    const durable = async (ids: ReadonlySet<V.FileId>, op: Op) => {
+      const drafts = [...ids].flatMap(id => this.#tree.known(id)?.local?.draft ?? [])
+      await Promise.all(drafts.map(draft => (draft.isDurable ? null : this.#durable.draft(draft))))
+      await this.#tree.write([op]) // and so are removals that came before
+    }
+    await this.#staging.kept
+      .renew(durable)
+      .catch(err => this.#log.warn({ err }, 'what was kept could not be made durable'))
+    this.#publisher.sweep()
   }
 
   /** ESTALE came before: a client should let go of what is not there. */

@@ -125,6 +125,12 @@ export type Read = {
   readonly attr: Attr
 }
 
+/**
+ * What a write must survive once it is answered. unstable: nothing, until it is committed; kept: the end of
+ * this process, however it ends; stable: a loss of power.
+ */
+export type Durability = 'unstable' | 'kept' | 'stable'
+
 export type Written = Change & {
   readonly count: number
   /** Whether it would survive a loss of power now. */
@@ -204,10 +210,10 @@ export interface Vfs {
   read(id: FileId, offset: number, count: number, call?: Call): Promise<Read>
 
   /**
-   * Visible at once to every reader; `stable` waits until it is durable. A gap before `offset` reads
-   * zero. Done twice it is as if done once, so it carries no `once`.
+   * Visible at once to every reader, and answered when it is as durable as was asked. A gap before `offset`
+   * reads zero. Done twice it is as if done once, so it carries no `once`.
    */
-  write(id: FileId, offset: number, data: Uint8Array, stable: boolean, call?: Call): Promise<Written>
+  write(id: FileId, offset: number, data: Uint8Array, durability: Durability, call?: Call): Promise<Written>
 
   /** fsync: what was written to `id` before is durable on this machine when this returns. */
   commit(id: FileId, call?: Call): Promise<Attr>

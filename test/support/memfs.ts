@@ -84,7 +84,13 @@ export class MemFs implements V.Vfs {
     return { data, eof: offset + count >= file.content.size, attr: this.#attr(file) }
   }
 
-  async write(id: V.FileId, offset: number, data: Uint8Array, stable: boolean, call?: V.ChangingCall) {
+  async write(
+    id: V.FileId,
+    offset: number,
+    data: Uint8Array,
+    durability: V.Durability,
+    call?: V.ChangingCall,
+  ) {
     return this.#change(call, (): V.Written => {
       const file = this.#inodes.file(id)
       this.#refuse('write', 'file')
@@ -93,7 +99,7 @@ export class MemFs implements V.Vfs {
         file.content.write(offset, data)
         if (data.length > 0) this.#inodes.touch(file)
       })
-      return { ...change, count: data.length, stable }
+      return { ...change, count: data.length, stable: durability === 'stable' }
     })
   }
 

@@ -14,7 +14,7 @@ const [mountpoint, reader, ending] = process.argv.slice(2) as [string, ReaderKin
 const owner = { uid: process.getuid!() }
 const vfs = new MemFs({ uid: owner.uid, gid: process.getgid!() })
 const { attr } = await vfs.create(vfs.root, 'note', { mode: 'guarded', attrs: {} })
-await vfs.write(attr.id, 0, Buffer.from('hello'), true)
+await vfs.write(attr.id, 0, Buffer.from('hello'), 'stable')
 
 const detach = await unmounting(mountpoint, true)
 const { device } = await mountFuse({ mountpoint, owner, readOnly: false })

@@ -24,7 +24,7 @@ async function world(t: ExecutionContext, more: Parameters<typeof opened>[3] = {
 const rewrite = async (fs: Tahoefs, name: string, text: string) => {
   const { id } = await fs.lookup(fs.root, name)
   await fs.setattr(id, { size: 0 })
-  await fs.write(id, 0, Buffer.from(text), true)
+  await fs.write(id, 0, Buffer.from(text), 'stable')
   return id
 }
 const text = async (fs: Tahoefs, name: string) => textOf(fs, (await fs.lookup(fs.root, name)).id)

@@ -51,7 +51,7 @@ const write =
   (path: string, ...pieces: readonly (readonly [number, Uint8Array])[]): Deed =>
   async vfs => {
     const id = await idOf(vfs, path)
-    for (const [offset, bytes] of pieces) await vfs.write(id, offset, bytes, false)
+    for (const [offset, bytes] of pieces) await vfs.write(id, offset, bytes, 'unstable')
     await vfs.commit(id)
   }
 
@@ -97,7 +97,7 @@ async function world(): Promise<{ grid: TinyGrid; root: Cap; oracle: MemFs }> {
   const root = grid.directory({ old: [grid.file(before), { mtime: 1.7e9 }] })
   const oracle = new MemFs({ uid: 1000, gid: 1000 })
   const { attr } = await oracle.create(oracle.root, 'old', { mode: 'guarded', attrs: { mode: 0o600 } })
-  await oracle.write(attr.id, 0, before, true)
+  await oracle.write(attr.id, 0, before, 'stable')
   return { grid, root, oracle }
 }
 

@@ -99,7 +99,7 @@ async function published(t: ExecutionContext, before: Metadata): Promise<Record<
   }
   await fs.setattr(id, { mode: 0o600, mtime: 1_500_000_000_000_000_007n })
   await publish('mode', 'f')
-  await fs.write(id, 0, Buffer.from('other'), true)
+  await fs.write(id, 0, Buffer.from('other'), 'stable')
   await publish('content', 'f')
   await fs.rename(fs.root, 'f', fs.root, 'g')
   await publish('name', 'g')

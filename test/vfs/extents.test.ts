@@ -4,7 +4,7 @@ import test from 'ava'
 import fc from 'fast-check'
 import { type Extent, Extents, endOf } from '../../src/vfs/write/extents.ts'
 import { RECORD, STRIDE, sealedSize } from '../../src/vfs/write/record.ts'
-import type { Run, Segment } from '../../src/vfs/write/staging.ts'
+import type { Run, Segment } from '../../src/vfs/write/segment.ts'
 
 const segment = { id: 1 } as Segment
 

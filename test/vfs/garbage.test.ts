@@ -53,7 +53,7 @@ test('what waits here, or was removed while somebody uses it, is held', async t 
   // By another way the grid forgets all of them, while this machine needs them.
   const [used, changed] = [await id('used'), await id('changed')]
   fs.retain(used)
-  await fs.write(changed, 0, Buffer.from('x'), true)
+  await fs.write(changed, 0, Buffer.from('x'), 'stable')
   await fs.rename(dir, 'renamed', fs.root, 'renamed')
   await fs.rename(dir, 'moved', fs.root, 'moved')
   await fs.remove(dir, 'used')
@@ -90,7 +90,7 @@ test('whatever is written, moved and removed meanwhile, what is shown is there',
     try {
       if (kind <= 1 || name === '') await make(fs, dir, `file ${n}`, randomBytes(200 + randomInt(3000)))
       else if (kind === 2)
-        await fs.write((await fs.lookup(dir, name)).id, randomInt(100), Buffer.from(`${n}`), true)
+        await fs.write((await fs.lookup(dir, name)).id, randomInt(100), Buffer.from(`${n}`), 'stable')
       else if (kind === 3) await fs.remove(dir, name)
       else await fs.rename(dir, name, to, randomInt(3) === 0 ? `.nfs${n}` : `moved ${n}`)
     } catch {} // a directory that is no file, or would go into itself

@@ -58,7 +58,7 @@ test('whoever waits for the next commit is in it, also when another comes in the
       return done.promise
     },
   } as unknown as State
-  const staging = { sync: async () => {}, announce: () => [] } as unknown as Staging
+  const staging = { sync: async () => {}, announce: () => [], kept: { settled: 0 } } as unknown as Staging
   const draft = (id: bigint) => {
     const inode = { id, mode: 0, atime: 0n, mtime: 0n, ctime: 0n }
     return {
@@ -66,7 +66,7 @@ test('whoever waits for the next commit is in it, also when another comes in the
       dead: false,
       committed: 0,
       entry() {
-        return { draft: this, extents: [], released: [], seq: 1, size: 0, valid: 0 }
+        return { draft: this, extents: [], released: [], seq: 1, size: 0, valid: 0, kept: 0 }
       },
     } as unknown as Draft
   }
@@ -135,7 +135,7 @@ test('a file that was written to after its last name went is no trouble for the 
   const id = await idOf(fs, 'f')
   fs.retain(id)
   await fs.remove(fs.root, 'f')
-  await fs.write(id, 0, Buffer.from('more'), true)
+  await fs.write(id, 0, Buffer.from('more'), 'stable')
   await fs.setattr(id, { mode: 0o600 })
   fs.release(id)
   t.deepEqual(await namesIn(await restart(), fs.root), [])
@@ -178,7 +178,7 @@ async function halfPublished(t: ExecutionContext) {
 
 test('every name of a file leads to its last content, however long one of them takes', async t => {
   const { grid, root, fs, dirs, f, release, first } = await halfPublished(t)
-  await fs.write(f, 0, Buffer.from('two'), true)
+  await fs.write(f, 0, Buffer.from('two'), 'stable')
   const second = fs.flush(null)
   await settled(() => written(grid, dirs.a, 'f') === 'two')
   release()

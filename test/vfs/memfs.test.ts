@@ -50,17 +50,17 @@ test('memfs: the oldest of 1,025 answers is forgotten', async t => {
 test('memfs: a change at the end of 64 MiB costs no copy of them', async t => {
   const vfs = await planted()
   const id = await make(vfs, vfs.root, 'large')
-  for (let i = 0; i < 64; i++) await vfs.write(id, i * 2 ** 20, Buffer.alloc(2 ** 20, i), false)
+  for (let i = 0; i < 64; i++) await vfs.write(id, i * 2 ** 20, Buffer.alloc(2 ** 20, i), 'unstable')
   const { used } = await vfs.getattr(id)
   t.is(used, 64 * 2 ** 20)
-  await vfs.write(id, 64 * 2 ** 20, Buffer.from('x'), false)
+  await vfs.write(id, 64 * 2 ** 20, Buffer.from('x'), 'unstable')
   t.true((await vfs.getattr(id)).used - used <= 65_536)
 })
 
 test('memfs: a hole takes no memory', async t => {
   const vfs = await planted()
   const id = await make(vfs, vfs.root, 'sparse')
-  await vfs.write(id, 2 ** 50, Buffer.from('x'), false)
+  await vfs.write(id, 2 ** 50, Buffer.from('x'), 'unstable')
   t.true((await vfs.getattr(id)).used <= 65_536)
   await vfs.setattr(id, { size: 0 })
   t.is((await vfs.getattr(id)).used, 0)

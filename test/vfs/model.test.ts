@@ -61,7 +61,7 @@ async function lives(t: ExecutionContext, steps: readonly (Operation | Event)[])
     [oracle.root, 'd', small],
   ] as const) {
     const { attr } = await oracle.create(above, name, { mode: 'guarded', attrs: { mode: 0o600 } })
-    await oracle.write(attr.id, 0, bytes, true)
+    await oracle.write(attr.id, 0, bytes, 'stable')
   }
   let { machine, fs } = await Mortal.open(dir, grid, root)
   let keeper = new Keeper(fs)

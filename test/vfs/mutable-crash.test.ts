@@ -40,14 +40,14 @@ async function dies(t: ExecutionContext, last: number, deed: Deed, results: read
 
 const deeds: Record<string, { deed: Deed; results: readonly string[] }> = {
   'is written to': {
-    deed: (fs, id) => fs.write(id, 0, Buffer.from('AS'), true),
+    deed: (fs, id) => fs.write(id, 0, Buffer.from('AS'), 'stable'),
     results: ['AS it was'],
   },
   'is cut to nothing': { deed: (fs, id) => fs.setattr(id, { size: 0 }), results: [''] },
   'is cut to nothing and written again': {
     deed: async (fs, id) => {
       await fs.setattr(id, { size: 0 })
-      await fs.write(id, 0, Buffer.from('new'), true)
+      await fs.write(id, 0, Buffer.from('new'), 'stable')
     },
     results: ['', 'new'],
   },

@@ -96,8 +96,8 @@ test('publishing what was changed here tells nothing', async t => {
   const made = (await fs.mkdir(fs.root, 'made', {})).attr.id
   await make(fs, made, 'in it', 'y'.repeat(100))
   await fs.symlink(made, 'link', Buffer.from('t'.repeat(100)), {})
-  await fs.write(ids.a, 0, Buffer.from('more'), true)
-  await fs.write(ids.m, 0, Buffer.from('more'), true)
+  await fs.write(ids.a, 0, Buffer.from('more'), 'stable')
+  await fs.write(ids.m, 0, Buffer.from('more'), 'stable')
   await fs.setattr(ids.b, { mode: 0o640 })
   await fs.rename(ids.d, 'x', made, 'moved')
   await fs.link(ids.b, made, 'second')
@@ -112,7 +112,7 @@ test('publishing what was changed here tells nothing', async t => {
 
 test('of a conflict its copy is told of, and the name that leads to what the grid has', async t => {
   const { grid, root, fs, ids } = await world(t)
-  await fs.write(ids.a, 0, Buffer.from('ours'), true)
+  await fs.write(ids.a, 0, Buffer.from('ours'), 'stable')
   grid.set(root, 'a', grid.file('theirs'))
   const news = await told(fs, () => fs.flush(null))
   const copy = (await namesIn(fs, fs.root)).find(name => name.startsWith('a (conflict'))!
@@ -121,7 +121,7 @@ test('of a conflict its copy is told of, and the name that leads to what the gri
 
 test('a mutable file that others wrote to as well is told of with its copy', async t => {
   const { grid, fs, mutable, ids } = await world(t)
-  await fs.write(ids.m, 0, Buffer.from('ours'), true)
+  await fs.write(ids.m, 0, Buffer.from('ours'), 'stable')
   grid.overwriteWith(mutable, 'theirs')
   const news = await told(fs, () => fs.flush(null))
   const copy = (await namesIn(fs, fs.root)).find(name => name.startsWith('m (conflict'))!

@@ -3,7 +3,7 @@
 
 import fc from 'fast-check'
 import { codeOf, FsError } from '../../src/errors.ts'
-import type { FileId, Vfs } from '../../src/vfs/vfs.ts'
+import type { Durability, FileId, Vfs } from '../../src/vfs/vfs.ts'
 import { below } from './walk.ts'
 
 /** A few names only, so that operations meet; two of them are one. */
@@ -24,10 +24,15 @@ export const operation = fc.oneof(
 )
 export type Operation = typeof operation extends fc.Arbitrary<infer T> ? T : never
 
-/** What came of it, paths beginning at `base`: `done`, or the code of the error. */
-export async function perform(vfs: Vfs, base: FileId, operation: Operation): Promise<string> {
+/** What came of it, paths beginning at `base`: `done`, or the code of the error. Writes are as durable as one of `durabilities`. */
+export async function perform(
+  vfs: Vfs,
+  base: FileId,
+  operation: Operation,
+  durabilities: readonly Durability[] = ['stable', 'unstable', 'kept'],
+): Promise<string> {
   try {
-    await attempt(vfs, base, operation)
+    await attempt(vfs, base, operation, durabilities)
     return 'done'
   } catch (err) {
     if (!(err instanceof FsError)) throw err
@@ -35,7 +40,12 @@ export async function perform(vfs: Vfs, base: FileId, operation: Operation): Pro
   }
 }
 
-async function attempt(vfs: Vfs, base: FileId, operation: Operation): Promise<unknown> {
+async function attempt(
+  vfs: Vfs,
+  base: FileId,
+  operation: Operation,
+  durabilities: readonly Durability[],
+): Promise<unknown> {
   const dir = (await below(vfs, base, operation.path)).id
   const { name } = operation
   const inode = async (): Promise<FileId> => (await vfs.lookup(dir, name)).id
@@ -46,7 +56,8 @@ async function attempt(vfs: Vfs, base: FileId, operation: Operation): Promise<un
   }
   if ('length' in operation) {
     const data = Buffer.alloc(operation.length, `${operation.offset} `)
-    return vfs.write(await inode(), operation.offset, data, operation.length % 2 === 0)
+    const durability = durabilities[operation.length % durabilities.length]!
+    return vfs.write(await inode(), operation.offset, data, durability)
   }
   if ('mtime' in operation) return vfs.setattr(await inode(), { mtime: operation.mtime })
   if (operation.op === 'truncate' && 'size' in operation)

@@ -155,7 +155,7 @@ test('names beginning .nfs stay on this machine', async t => {
   const id = await make(fs, fs.root, 'open', noise(100, 'open'))
   await fs.flush(null)
   await fs.rename(fs.root, 'open', fs.root, '.nfs0001')
-  await fs.write(id, 0, Buffer.from('more'), true)
+  await fs.write(id, 0, Buffer.from('more'), 'stable')
   await make(fs, fs.root, '.nfs0002', noise(200, 'other'))
   await fs.flush(null)
   t.deepEqual(paths(grid, root), [])
@@ -179,7 +179,7 @@ test('a write during an upload begins the next generation', async t => {
   const release = grid.hold('upload')
   const first = fs.flush(null)
   await settled(() => grid.asked.upload === 1)
-  await fs.write(id, 5, Buffer.from('later'), true)
+  await fs.write(id, 5, Buffer.from('later'), 'stable')
   t.is(fs.status().pending.items[0]!.state, 'uploading')
   release()
   await first
@@ -201,11 +201,11 @@ test.serial(
     }
     const open = await make(fs, fs.root, 'open')
     const restless = await make(fs, fs.root, 'restless')
-    await fs.write(restless, 0, noise(300, 'r'), false)
-    await fs.write(open, 0, noise(200, 'o'), false)
+    await fs.write(restless, 0, noise(300, 'r'), 'unstable')
+    await fs.write(open, 0, noise(200, 'o'), 'unstable')
     await make(fs, fs.root, 'closed', noise(100, 'c'))
     await settled(async () => {
-      await fs.write(restless, 0, noise(300, `${sizes.length}`), false)
+      await fs.write(restless, 0, noise(300, `${sizes.length}`), 'unstable')
       return sizes.includes(300)
     })
     t.deepEqual(sizes, [100, 200, 300])
@@ -216,7 +216,7 @@ test.serial(
 async function makeOpen(fs: Tahoefs, dir: bigint, name: string): Promise<bigint> {
   const id = await make(fs, dir, name)
   fs.retain(id)
-  await fs.write(id, 0, noise(100, `${dir}/${name}`), false)
+  await fs.write(id, 0, noise(100, `${dir}/${name}`), 'unstable')
   return id
 }
 
@@ -282,7 +282,7 @@ test('one byte of a large file is changed without the grid', async t => {
   const { id } = await fs.lookup(fs.root, 'large')
   for (const op of ['read', 'list', 'edit', 'upload', 'stat'] as const)
     grid.notNow[op] = Number.POSITIVE_INFINITY
-  await fs.write(id, 3 << 20, Buffer.from('!'), true)
+  await fs.write(id, 3 << 20, Buffer.from('!'), 'stable')
   await fs.setattr(id, { size: 4 << 20 })
   t.is(grid.asked.bytes, 0)
   for (const op of ['read', 'list', 'edit', 'upload', 'stat'] as const) grid.notNow[op] = 0
@@ -352,17 +352,18 @@ test('bytes that find no room are refused when they are written, and never later
   let written = 0
   await t.throwsAsync(
     async () => {
-      for (; written < 100; written++) await fs.write(id, written << 16, noise(1 << 16, `${written}`), false)
+      for (; written < 100; written++)
+        await fs.write(id, written << 16, noise(1 << 16, `${written}`), 'unstable')
     },
     { code: 'ENOSPC' },
   )
   t.true(written > 5 && written < 17, `${written}`)
   await fs.commit(id)
-  await t.throwsAsync(fs.write(id, 0, noise(1 << 16, 'x'), false), { code: 'ENOSPC' })
+  await t.throwsAsync(fs.write(id, 0, noise(1 << 16, 'x'), 'unstable'), { code: 'ENOSPC' })
   t.is((await fs.getattr(id)).size, written << 16)
   for (const op of ['list', 'edit', 'upload'] as const) grid.notNow[op] = 0
   await settled(() => fs.status().pending.files === 0)
-  await fs.write(id, 0, noise(1 << 16, 'x'), true)
+  await fs.write(id, 0, noise(1 << 16, 'x'), 'stable')
   await fs.flush(null)
   t.is(grid.bytes(grid.children(root).get('f')!.cap).length, written << 16)
 })
@@ -396,7 +397,7 @@ test('writers wait while what waits drains, and none is refused', async t => {
   const fs = await opened(t, grid, root, { tempo: quick, stagingSize: 4 << 20 })
   for (let f = 0; f < 12; f++) {
     const id = await make(fs, fs.root, `f${f}`)
-    for (let i = 0; i < 16; i++) await fs.write(id, i << 16, noise(1 << 16, `${f} ${i}`), false)
+    for (let i = 0; i < 16; i++) await fs.write(id, i << 16, noise(1 << 16, `${f} ${i}`), 'unstable')
     await fs.commit(id)
   }
   await sameElsewhere(t, fs, grid, root)
@@ -422,7 +423,7 @@ test('fsync may be asked to wait for the grid', async t => {
   const fs = await opened(t, grid, root, { tempo: onlyAsked, fsync: 'grid' })
   const dir = (await fs.mkdir(fs.root, 'd', {})).attr.id
   const id = await make(fs, dir, 'f')
-  await fs.write(id, 0, noise(1000, 'f'), false)
+  await fs.write(id, 0, noise(1000, 'f'), 'unstable')
   await fs.commit(id)
   t.deepEqual(paths(grid, root), ['/d', '/d/f'])
 })
@@ -459,7 +460,7 @@ test('what this disk cannot keep is an error that stays, and the write verifier 
   const id = await make(fs, fs.root, 'f', 'kept')
   const verf = Buffer.from(fs.writeverf)
   failing = true
-  await fs.write(id, 0, Buffer.from('lost'), false)
+  await fs.write(id, 0, Buffer.from('lost'), 'unstable')
   await t.throwsAsync(fs.commit(id), { code: 'EIO' })
   failing = false
   await t.throwsAsync(fs.commit(id), { code: 'EIO' })

@@ -9,7 +9,7 @@ import { at, content, make, span } from './walk.ts'
 export function dataRules(spec: Spec): void {
   spec('a write is seen at once, and says what it changed', async (t, vfs) => {
     const before = await at(vfs, 'small.txt')
-    const written = await vfs.write(before.id, 990, Buffer.from('beyond the end'), false)
+    const written = await vfs.write(before.id, 990, Buffer.from('beyond the end'), 'unstable')
     t.is(written.count, 14)
     t.is(written.after.size, 1004)
     await follows(t, vfs, before, { before: written.before, after: written.after }, 'content')
@@ -17,13 +17,13 @@ export function dataRules(spec: Spec): void {
   })
 
   spec('a stable write says that it is', async (t, vfs) => {
-    t.true((await vfs.write((await at(vfs, 'empty')).id, 0, Buffer.from('x'), true)).stable)
+    t.true((await vfs.write((await at(vfs, 'empty')).id, 0, Buffer.from('x'), 'stable')).stable)
   })
 
   spec('a write of nothing changes nothing', async (t, vfs) => {
     const before = await at(vfs, 'small.txt')
     for (const offset of [0, 500, 2 ** 40]) {
-      t.is((await vfs.write(before.id, offset, Buffer.alloc(0), true)).count, 0)
+      t.is((await vfs.write(before.id, offset, Buffer.alloc(0), 'stable')).count, 0)
       t.deepEqual(await vfs.getattr(before.id), before)
     }
   })
@@ -32,7 +32,7 @@ export function dataRules(spec: Spec): void {
     const [id, expected] = [await make(vfs, vfs.root, 'new'), noise(500_000, 'shuffled')]
     const offsets = Array.from({ length: 50 }, (_, i) => ((i * 37) % 50) * 10_000)
     for (const offset of [...offsets, 30_000, 470_000]) {
-      await vfs.write(id, offset, expected.subarray(offset, offset + 12_345), false)
+      await vfs.write(id, offset, expected.subarray(offset, offset + 12_345), 'unstable')
     }
     t.true((await content(vfs, id)).equals(expected))
   })
@@ -41,21 +41,21 @@ export function dataRules(spec: Spec): void {
     const [id, expected] = [await make(vfs, vfs.root, 'new'), noise(2 ** 21, 'concurrent')]
     const offsets = Array.from({ length: 32 }, (_, i) => ((i * 13) % 32) * 65_536)
     await Promise.all(
-      offsets.map(offset => vfs.write(id, offset, expected.subarray(offset, offset + 65_536), false)),
+      offsets.map(offset => vfs.write(id, offset, expected.subarray(offset, offset + 65_536), 'unstable')),
     )
     t.true((await content(vfs, id)).equals(expected))
   })
 
   spec('a gap before a write reads as zeros', async (t, vfs) => {
     const id = await make(vfs, vfs.root, 'new', 'start')
-    await vfs.write(id, 200_000, Buffer.from('end'), true)
+    await vfs.write(id, 200_000, Buffer.from('end'), 'stable')
     const all = await content(vfs, id)
     t.true(all.equals(Buffer.concat([Buffer.from('start'), Buffer.alloc(199_995), Buffer.from('end')])))
   })
 
   spec('a file may be far larger than what was written to it', async (t, vfs) => {
     const id = await make(vfs, vfs.root, 'new')
-    await vfs.write(id, 2 ** 33, Buffer.from('far'), true)
+    await vfs.write(id, 2 ** 33, Buffer.from('far'), 'stable')
     t.is((await vfs.getattr(id)).size, 2 ** 33 + 3)
     t.deepEqual((await span(vfs, id, 2 ** 33 - 2, 10)).bytes, Buffer.from('\0\0far'))
   })
@@ -78,20 +78,20 @@ export function dataRules(spec: Spec): void {
   spec('what was read does not change with what is written later', async (t, vfs) => {
     const id = await make(vfs, vfs.root, 'new', 'before')
     const { data } = await vfs.read(id, 0, 6)
-    await vfs.write(id, 0, Buffer.from('after!'), true)
+    await vfs.write(id, 0, Buffer.from('after!'), 'stable')
     t.is(Buffer.concat(data).toString(), 'before')
   })
 
   spec('the buffer that was written from may be used again', async (t, vfs) => {
     const [id, buffer] = [await make(vfs, vfs.root, 'new'), Buffer.from('first')]
-    await vfs.write(id, 0, buffer, false)
+    await vfs.write(id, 0, buffer, 'unstable')
     buffer.fill('x')
     t.is((await content(vfs, id)).toString(), 'first')
   })
 
   spec('write to a directory is EISDIR, to a symlink EINVAL', async (t, vfs) => {
-    await fails(t, vfs.write(vfs.root, 0, Buffer.from('x'), false), 'EISDIR')
-    await fails(t, vfs.write((await at(vfs, 'link')).id, 0, Buffer.from('x'), false), 'EINVAL')
+    await fails(t, vfs.write(vfs.root, 0, Buffer.from('x'), 'unstable'), 'EISDIR')
+    await fails(t, vfs.write((await at(vfs, 'link')).id, 0, Buffer.from('x'), 'unstable'), 'EINVAL')
   })
 
   spec('setattr sets what it is given, and ctime', async (t, vfs) => {
@@ -125,7 +125,7 @@ export function dataRules(spec: Spec): void {
   spec('setattr may put mtime back, and the next change brings it forward', async (t, vfs) => {
     const before = await at(vfs, 'small.txt')
     await vfs.setattr(before.id, { mtime: 7n })
-    await vfs.write(before.id, 0, Buffer.from('x'), true)
+    await vfs.write(before.id, 0, Buffer.from('x'), 'stable')
     t.true((await vfs.getattr(before.id)).mtime > before.mtime)
   })
 
@@ -161,7 +161,7 @@ export function dataRules(spec: Spec): void {
     const id = await make(vfs, vfs.root, 'new')
     let last = await vfs.getattr(id)
     for (let i = 0; i < 1000; i++) {
-      const { after } = await vfs.write(id, i % 10, Buffer.from('x'), false)
+      const { after } = await vfs.write(id, i % 10, Buffer.from('x'), 'unstable')
       t.true(after.mtime > last.mtime && after.ctime > last.ctime)
       last = after
     }
@@ -170,7 +170,7 @@ export function dataRules(spec: Spec): void {
   spec('a directory changes when its names do, and not when its files do', async (t, vfs) => {
     const id = await make(vfs, vfs.root, 'new')
     const root = await vfs.getattr(vfs.root)
-    await vfs.write(id, 0, Buffer.from('data'), true)
+    await vfs.write(id, 0, Buffer.from('data'), 'stable')
     await vfs.setattr(id, { mode: 0o600 })
     await vfs.commit(id)
     t.deepEqual(await vfs.getattr(vfs.root), root)

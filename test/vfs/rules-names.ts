@@ -144,7 +144,7 @@ export function nameRules(spec: Spec): void {
     t.like(made.attr, { id: file, nlink: 2, mtime: before.mtime, generation: before.generation })
     t.true(made.attr.ctime > before.ctime)
     await follows(t, vfs, dir, made.dir, 'content')
-    await vfs.write((await at(vfs, 'nothing', 'two')).id, 0, Buffer.from('F'), true)
+    await vfs.write((await at(vfs, 'nothing', 'two')).id, 0, Buffer.from('F'), 'stable')
     t.is((await content(vfs, (await at(vfs, 'one')).id)).toString(), 'First')
   })
 
@@ -169,7 +169,7 @@ export function nameRules(spec: Spec): void {
   spec('a removed id is ESTALE for whoever writes to it, and a new file has another', async (t, vfs) => {
     const file = await make(vfs, vfs.root, 'new', 'data')
     await vfs.remove(vfs.root, 'new')
-    await fails(t, vfs.write(file, 0, Buffer.from('x'), false), 'ESTALE')
+    await fails(t, vfs.write(file, 0, Buffer.from('x'), 'unstable'), 'ESTALE')
     await fails(t, vfs.setattr(file, { size: 0 }), 'ESTALE')
     await fails(t, vfs.commit(file), 'ESTALE')
     t.not(await make(vfs, vfs.root, 'new'), file)

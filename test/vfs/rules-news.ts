@@ -63,9 +63,13 @@ export function newsRules(spec: Spec, can: Can): void {
       [500, true],
       [70_000, false],
     ] as const)
-      same(t, await told(vfs, () => vfs.write(id, offset, Buffer.from('x'), stable)), [bytes(id)])
+      same(
+        t,
+        await told(vfs, () => vfs.write(id, offset, Buffer.from('x'), stable ? 'stable' : 'unstable')),
+        [bytes(id)],
+      )
     same(t, await told(vfs, () => vfs.commit(id)), [])
-    same(t, await told(vfs, () => vfs.write(id, 0, Buffer.alloc(0), true)), [])
+    same(t, await told(vfs, () => vfs.write(id, 0, Buffer.alloc(0), 'stable')), [])
   })
 
   spec('a new name is told of, and of a link also the inode that it leads to', async (t, vfs) => {
@@ -149,8 +153,8 @@ export function newsRules(spec: Spec, can: Can): void {
     const [one, other, dir] = [{}, {}, (await at(vfs, 'nothing')).id]
     const news = await told(vfs, async () => {
       const { attr } = await vfs.create(dir, 'a', { mode: 'guarded', attrs: {} }, { by: one })
-      await vfs.write(attr.id, 0, Buffer.from('x'), true, { by: other })
-      await vfs.write(attr.id, 1, Buffer.from('y'), false)
+      await vfs.write(attr.id, 0, Buffer.from('x'), 'stable', { by: other })
+      await vfs.write(attr.id, 1, Buffer.from('y'), 'unstable')
       await vfs.setattr(attr.id, { size: 1 }, { by: one, guard: undefined })
       await vfs.rename(dir, 'a', dir, 'b', { by: other })
       await vfs.remove(dir, 'b')
@@ -176,7 +180,7 @@ export function newsRules(spec: Spec, can: Can): void {
       const before = await vfs.getattr(id)
       const seen: unknown[] = []
       const stop = vfs.watch(({ what }) => seen.push(what, vfs.known(id)))
-      const work = vfs.write(id, 0, Buffer.from('x'), true).then(({ after }) => {
+      const work = vfs.write(id, 0, Buffer.from('x'), 'stable').then(({ after }) => {
         t.true(after.mtime > before.mtime)
         t.deepEqual(seen, ['content', after])
       })

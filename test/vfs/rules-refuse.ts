@@ -12,8 +12,8 @@ const changes: Record<string, (vfs: Vfs, ids: Ids) => Promise<unknown>> = {
   'a new mode': (vfs, { file }) => vfs.setattr(file, { mode: 0o600 }),
   'a new size': (vfs, { file }) => vfs.setattr(file, { size: 0 }),
   'a new time': (vfs, { dir }) => vfs.setattr(dir, { mtime: 'now' }),
-  write: (vfs, { file }) => vfs.write(file, 0, Buffer.from('x'), false),
-  'stable write': (vfs, { file }) => vfs.write(file, 2 ** 20, Buffer.from('x'), true),
+  write: (vfs, { file }) => vfs.write(file, 0, Buffer.from('x'), 'unstable'),
+  'stable write': (vfs, { file }) => vfs.write(file, 2 ** 20, Buffer.from('x'), 'stable'),
   'unchecked create': (vfs, { dir }) => vfs.create(dir, 'new', { mode: 'unchecked', attrs: {} }),
   'guarded create': (vfs, { dir }) => vfs.create(dir, 'new', { mode: 'guarded', attrs: {} }),
   'exclusive create': (vfs, { dir }) =>

@@ -79,7 +79,7 @@ export function repeatRules(spec: Spec): void {
     vfs.retain(id)
     vfs.retain(id)
     t.is((await vfs.remove(vfs.root, 'new')).object.after.nlink, 0)
-    await vfs.write(id, 4, Buffer.from(' and more'), true)
+    await vfs.write(id, 4, Buffer.from(' and more'), 'stable')
     t.is((await content(vfs, id)).toString(), 'data and more')
     t.is((await vfs.getattr(id)).nlink, 0)
     vfs.release(id)

@@ -35,9 +35,9 @@ export function restartRules(spec: Spec, can: Can): void {
         await make(vfs, vfs.root, 'committed'),
         await make(vfs, vfs.root, 'stable'),
       ]
-      await vfs.write(committed, 0, Buffer.from('one'), false)
+      await vfs.write(committed, 0, Buffer.from('one'), 'unstable')
       await vfs.commit(committed)
-      await vfs.write(stable, 70_000, Buffer.from('two'), true)
+      await vfs.write(stable, 70_000, Buffer.from('two'), 'stable')
       const before = await snapshot(vfs)
       const after = await restart()
       t.deepEqual(await snapshot(after), before)

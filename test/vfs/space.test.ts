@@ -21,7 +21,7 @@ async function world(t: ExecutionContext) {
   const space = async () => ({ total: TOTAL, free })
   const fs = await opened(t, grid, root, { tempo: quick, disk: { ...disk, space } })
   const id = await make(fs, fs.root, 'f', 'kept')
-  const write = (data: Uint8Array = Buffer.from('more')) => fs.write(id, 4, data, true)
+  const write = (data: Uint8Array = Buffer.from('more')) => fs.write(id, 4, data, 'stable')
   /** From now on so much is free; it is noticed soon. */
   const leave = async (bytes: number, noticed: () => Promise<unknown>, code: string | null) => {
     free = bytes

@@ -147,7 +147,7 @@ test('another version is refused, and nothing changes', async t => {
   const db = new DatabaseSync(join(dir, 'state.db'))
   db.exec('PRAGMA user_version = 99')
   db.close()
-  await refused(t, dir, dir, 'EINVAL', /version 99.*version 2/)
+  await refused(t, dir, dir, 'EINVAL', /version 99.*version 3/)
 })
 
 test('a folder with other files in it is refused, and nothing changes', async t => {

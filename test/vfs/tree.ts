@@ -58,7 +58,7 @@ export async function plant(
     else if ('symlink' in planted) await vfs.symlink(dir, name, Buffer.from(planted.symlink), {})
     else {
       const { attr } = await vfs.create(dir, name, { mode: 'guarded', attrs: {} })
-      await vfs.write(attr.id, 0, planted.file, false)
+      await vfs.write(attr.id, 0, planted.file, 'unstable')
     }
   }
 }

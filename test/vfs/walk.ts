@@ -72,6 +72,6 @@ export async function make(
   data: string | Uint8Array = '',
 ): Promise<FileId> {
   const { attr } = await vfs.create(dir, name, { mode: 'guarded', attrs: {} })
-  if (data.length > 0) await vfs.write(attr.id, 0, Buffer.from(data), true)
+  if (data.length > 0) await vfs.write(attr.id, 0, Buffer.from(data), 'stable')
   return attr.id
 }

@@ -81,7 +81,7 @@ export const WRITE = operation({
     const { vfs } = fuse
     const { id, call } = request
     if ((write_flags & k.FUSE_WRITE_KILL_SUIDGID) !== 0) await dropPrivileges(fuse, request)
-    const { count } = await vfs.write(id, offset, data, false, call)
+    const { count } = await vfs.write(id, offset, data, 'kept', call)
     fuse.opens.wrote(id)
     return { size: count }
   },

@@ -57,7 +57,8 @@ export const WRITE = procedure({
     if (!Number.isSafeInteger(offset + count)) throw new FsError('EFBIG', 'write')
     if (nfs.vfs.readOnly || !found.writable) throw new FsError('EROFS', 'write')
     if (count === 0) return { file_wcc: wccAfter(found), count, committed: stable, verf }
-    const written = await nfs.vfs.write(found.id, offset, data, stable !== 'UNSTABLE', nfs.call)
+    const durability = stable === 'UNSTABLE' ? 'unstable' : 'stable'
+    const written = await nfs.vfs.write(found.id, offset, data, durability, nfs.call)
     const committed: TypeOf<typeof stable_how> = written.stable ? 'FILE_SYNC' : 'UNSTABLE'
     return { file_wcc: wcc(written), count: written.count, committed, verf }
   },

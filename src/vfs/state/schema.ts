@@ -2,7 +2,7 @@
 // names, caps and metadata rest only inside sealed blobs.
 
 /** Raised with each change of the tables below. A state of another version is refused, never converted. */
-export const VERSION = 2
+export const VERSION = 3
 
 export const tables = `
   CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
@@ -12,6 +12,7 @@ export const tables = `
   -- edges: how many names lead to it here.
   -- mark: of a mutable file, a keyed hash of the version that size and times are of; 0 until it is asked for.
   -- createverf: the verifier of the exclusive create that made it.
+  -- covered, timed: the last kept write that is in its content, and in its times, by its number in the log.
   CREATE TABLE inode (
     id INTEGER PRIMARY KEY,
     generation INTEGER NOT NULL,
@@ -26,7 +27,9 @@ export const tables = `
     edges INTEGER NOT NULL,
     mark INTEGER NOT NULL,
     locator BLOB UNIQUE,
-    createverf BLOB
+    createverf BLOB,
+    covered INTEGER NOT NULL DEFAULT 0,
+    timed INTEGER NOT NULL DEFAULT 0
   ) STRICT;
   CREATE INDEX inode_parent ON inode (parent);
 
@@ -93,8 +96,8 @@ export const statements = {
   setInode:
     'UPDATE inode SET mode = ?, size = ?, atime = ?, mtime = ?, ctime = ?, writable = ?, mark = ? WHERE id = ?',
   setMark: 'UPDATE inode SET mark = ? WHERE id = ?',
-  setTimes: 'UPDATE inode SET mode = ?, atime = ?, mtime = ?, ctime = ? WHERE id = ?',
-  setSize: 'UPDATE inode SET size = ? WHERE id = ?',
+  setTimes: 'UPDATE inode SET mode = ?, atime = ?, mtime = ?, ctime = ?, timed = max(timed, ?) WHERE id = ?',
+  setSize: 'UPDATE inode SET size = ?, covered = max(covered, ?) WHERE id = ?',
   setPlace: 'UPDATE inode SET edges = ?, parent = ?, ctime = ? WHERE id = ?',
   setLocator: 'UPDATE inode SET locator = ? WHERE id = ?',
   dropInode: 'DELETE FROM inode WHERE id = ?',

@@ -152,7 +152,15 @@ export const setInode = (i: Inode): Op => [
 ]
 
 /** The row after a change of attributes; its size is written with its content. */
-export const setTimes = (i: Inode): Op => ['setTimes', i.mode, i.atime, i.mtime, i.ctime, i.id]
+export const setTimes = (i: Inode): Op => [
+  'setTimes',
+  i.mode,
+  i.atime,
+  i.mtime,
+  i.ctime,
+  i.local?.draft?.kept ?? 0,
+  i.id,
+]
 
 /** The row after its names changed. */
 export const setPlace = (i: Inode): Op => ['setPlace', i.edges, i.parent, i.ctime, i.id]
@@ -164,14 +172,14 @@ export function alter(inode: Inode, to: InodeChange, { before }: Change): void {
 }
 
 /** Its attributes changed: strictly later than before, whatever the clock says. */
-export function stamp(inode: Inode, change: Change): void {
-  alter(inode, { ctime: later(inode.ctime) }, change)
+export function stamp(inode: Inode, change: Change, time = now()): void {
+  alter(inode, { ctime: later(inode.ctime, time) }, change)
 }
 
 /** Its content changed, or its names. */
-export function touch(inode: Inode, change: Change): void {
+export function touch(inode: Inode, change: Change, time = now()): void {
   change.before?.inode(inode, inode.kind !== 'directory')
-  const ctime = later(inode.ctime)
+  const ctime = later(inode.ctime, time)
   alter(inode, { ctime, mtime: ctime > inode.mtime ? ctime : inode.mtime + 1n }, change)
 }
 

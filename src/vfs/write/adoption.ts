@@ -11,7 +11,8 @@ import type { Tree } from '../tree/tree.ts'
 import type { FileId } from '../vfs.ts'
 import type { Changes } from './changes.ts'
 import type { Draft } from './draft.ts'
-import type { Run, Staging } from './staging.ts'
+import type { Run } from './segment.ts'
+import type { Staging } from './staging.ts'
 
 /** Bytes that a mutable file may have to be written to here: the grid stores all of it anew each time. */
 export const MUTABLE_MAX = 64 << 20
@@ -79,14 +80,15 @@ export class Adoption {
       try {
         for (let at = 0; at < content.size; at += STEP) {
           const end = Math.min(at + STEP, content.size)
-          runs.push(await staging.append(Buffer.concat(await reader.read(content, at, end, undefined))))
+          const bytes = Buffer.concat(await reader.read(content, at, end, undefined))
+          runs.push((await staging.append(bytes)).run)
         }
         const now = tree.inode(id)
         if (!this.isDue(now)) return // cut to nothing, or replaced, meanwhile
         if (contents.of(now)?.key !== content.key || now.size !== content.size) continue
         const change = tree.change()
         draft = changes.emptyDraft(now, change)
-        for (const [i, run] of runs.entries()) draft.write(run, i * STEP, change)
+        for (const [i, run] of runs.entries()) draft.write(run, i * STEP, null, change)
         draft.published = draft.seq
         tree.commit(change).catch(() => {}) // what follows in the database needs it to come first
         waits(now)

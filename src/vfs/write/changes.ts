@@ -12,7 +12,7 @@ import { isAtOrBelow } from '../tree/paths.ts'
 import type { Tree } from '../tree/tree.ts'
 import type * as V from '../vfs.ts'
 import { Draft } from './draft.ts'
-import type { Run } from './staging.ts'
+import type { Appended } from './staging.ts'
 
 /** The longest target that Linux and macOS follow. */
 const TARGET_MAX = 4096
@@ -45,7 +45,7 @@ export class Changes {
     republish(this.#tree, inode, change)
     const local = inode.local!
     if (!local.draft) {
-      local.draft = new Draft(inode, inode.size)
+      local.draft = this.#begin(new Draft(inode, inode.size), change)
       change.ops.push(this.#tree.rows.local(inode))
     }
     return local.draft
@@ -63,10 +63,10 @@ export class Changes {
   }
 
   /** The bytes of a run are at `offset`; the run was held by whoever appended it, and is let go. */
-  write(inode: Inode, run: Run, offset: number, change: Change): V.Change {
+  write(inode: Inode, { run, mark }: Appended, offset: number, change: Change): V.Change {
     const before = this.attr(inode)
-    this.draft(inode, change).write(run, offset, change)
-    touch(inode, change)
+    this.draft(inode, change).write(run, offset, mark, change)
+    touch(inode, change, mark?.time)
     this.#waits(inode)
     return { before, after: this.attr(inode) }
   }
@@ -152,6 +152,7 @@ export class Changes {
     intend(this.#tree, place.folder, name, inode.id, change)
     stamp(inode, change)
     this.#tree.named(inode, place.dir.id, change)
+    change.ops.push(setTimes(inode))
     this.#touched(place, change)
     this.#waits(inode)
     return { attr: this.attr(inode), dir: { before, after: this.attr(place.dir) } }
@@ -204,6 +205,7 @@ export class Changes {
       if (replaced) {
         stamp(replaced, change)
         this.#tree.unnamed(replaced, to.folder, change)
+        change.ops.push(setTimes(replaced))
       }
       if (from.dir.id !== to.dir.id) {
         this.#tree.named(inode, to.dir.id, change)
@@ -232,6 +234,14 @@ export class Changes {
     const inode = this.#at(place, name)
     if (!inode) throw new FsError('ENOENT', 'no such name')
     return inode
+  }
+
+  /** The row of a draft is in this change. */
+  #begin(draft: Draft, { after }: Change): Draft {
+    after.push(() => {
+      draft.known = true
+    })
+    return draft
   }
 
   #mayMake(place: Place, name: string): void {
@@ -273,7 +283,7 @@ export class Changes {
     this.#mayMake(place, name)
     const before = this.attr(place.dir)
     inode.key = nameKey(name)
-    if (inode.kind === 'file') inode.local!.draft = new Draft(inode, 0)
+    if (inode.kind === 'file') inode.local!.draft = this.#begin(new Draft(inode, 0), change)
     if (target) {
       if (target.length <= LIT_MAX) inode.cap = litCap(target)
       else inode.local!.target = Buffer.from(target)
@@ -292,6 +302,7 @@ export class Changes {
     intend(this.#tree, place.folder, name, null, change)
     stamp(inode, change)
     this.#tree.unnamed(inode, place.folder, change)
+    change.ops.push(setTimes(inode))
     this.#touched(place, change)
     const dir = { before: dirBefore, after: this.attr(place.dir) }
     return { dir, object: { before, after: this.attr(inode) } }

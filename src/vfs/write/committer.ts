@@ -40,7 +40,8 @@ export class Committer {
       const { drafts, done } = this.#next
       this.#next = null
       const living = [...drafts].filter(draft => !draft.dead)
-      await this.#commit(living.map(draft => draft.entry())).then(done.resolve, done.reject)
+      const { settled } = this.#staging.kept
+      await this.#commit(living.map(draft => draft.entry(settled))).then(done.resolve, done.reject)
     }
     this.#running = false
   }
@@ -62,14 +63,15 @@ export class Committer {
     for (const { draft, released, seq } of entries) {
       for (const segment of released) segment.users--
       draft.committed = Math.max(draft.committed, seq)
+      draft.known = true
     }
   }
 
-  *#opsOf({ draft, extents, size, valid }: Entry): Generator<Op> {
+  *#opsOf({ draft, extents, size, valid, kept }: Entry): Generator<Op> {
     const { inode } = draft
     // Times as they are now: another change may have written later ones meanwhile.
     yield setTimes(inode)
-    yield ['setSize', size, inode.id]
+    yield ['setSize', size, kept, inode.id]
     yield this.#localRow(draft)
     yield ['setValid', valid, inode.id]
     for (const { start, extent } of extents) {

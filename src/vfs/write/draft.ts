@@ -9,7 +9,8 @@ import type { Cap } from '../../tahoe/cap.ts'
 import type { Change } from '../tree/change.ts'
 import { alter, type Inode } from '../tree/inode.ts'
 import { type Extent, Extents, segmentsOf } from './extents.ts'
-import type { Run, Segment } from './staging.ts'
+import type { Mark } from './kept.ts'
+import type { Run, Segment } from './segment.ts'
 
 /** What a file's bytes are made of at one moment. */
 export type Content = {
@@ -38,6 +39,8 @@ export type Entry = {
   readonly seq: number
   readonly size: number
   readonly valid: number
+  /** The last kept write that is in it. */
+  readonly kept: number
 }
 
 export class Draft {
@@ -54,6 +57,10 @@ export class Draft {
   changedAt: number
   /** The last change that the grid has. */
   published = 0
+  /** The last write that was kept, by its number in the log; 0 when none was. */
+  kept = 0
+  /** Whether the database knows that there is a draft. */
+  known = false
   generation: Generation | null = null
   /** Of a mutable file: the version that it replaces; null for any other, which gets a new cap. */
   replaces: string | null = null
@@ -109,8 +116,9 @@ export class Draft {
   }
 
   /** The bytes of a run are at `start`; the run was held by whoever appended it, and is let go. */
-  write(run: Run, start: number, change: Change): void {
+  write(run: Run, start: number, mark: Mark | null, change: Change): void {
     this.#change()
+    if (mark) this.kept = mark.number
     this.extents.put(run, start, this.seq, this.generation?.seq)
     run.segment.users--
     alter(this.inode, { size: Math.max(this.inode.size, start + run.plain) }, change)
@@ -163,11 +171,12 @@ export class Draft {
     this.thaw()
   }
 
-  /** What has to be written down, as it is at this moment. */
-  entry(): Entry {
+  /** What has to be written down, as it is at this moment. `settled`: the kept writes up to it are made, or never will be. */
+  entry(settled = 0): Entry {
     const extents = [...this.#changed].map(start => ({ start, extent: this.extents.at(start) }))
     const { seq, valid, inode } = this
-    const entry = { draft: this, extents, released: this.#released, seq, size: inode.size, valid }
+    const kept = Math.max(this.kept, settled)
+    const entry = { draft: this, extents, released: this.#released, seq, size: inode.size, valid, kept }
     this.#changed = new Set()
     this.#released = []
     return entry

@@ -2,7 +2,7 @@
 // never changes; a write over it, or a cut, puts clipped ones in its place.
 
 import { RECORD, STRIDE } from './record.ts'
-import type { Run, Segment } from './staging.ts'
+import type { Run, Segment } from './segment.ts'
 
 /** `length` bytes from `start` of the file: those after the first `skip` bytes of a run. */
 export type Extent = Run & {

@@ -46,6 +46,7 @@ export function restore(tree: Tree, state: State, staging: Staging): Restored {
       const extents = extentsOf(id, state, staging, missing)
       local.draft = new Draft(inode, Number(row['valid']), extents, local.since)
       local.draft.replaces = replaces
+      local.draft.known = true
     }
     inodes.push(inode)
   }

@@ -1,53 +1,40 @@
 // Where written bytes rest until the grid has them: files that only grow, in records of at
 // most 64 KiB, each sealed under that file's own key with its number as nonce. Nothing is
 // ever overwritten; a file goes when nothing leads into it any more, and a restarted server
-// starts new ones. What is appended is durable only after `sync`.
+// starts new ones. What is appended is durable only after `sync`; what is kept is found again by
+// whoever comes after this process.
 
-import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FsError } from '../../errors.ts'
 import type { Op } from '../state/schema.ts'
 import { seal, open as unseal } from '../state/seal.ts'
 import type { State } from '../state/state.ts'
+import type { FileId } from '../vfs.ts'
 import { BLOCK, DIRECT_MIN, type Disk, type DiskFile } from './disk.ts'
+import { chained, type Place } from './frame.ts'
+import { Kept, keptFrom, type Left, type Mark, readFrames } from './kept.ts'
 import { openRecord, RECORD, STRIDE, sealedSize, sealRecord, TAG } from './record.ts'
+import { newSegment, type Run, type Segment } from './segment.ts'
 import { Space } from './space.ts'
 
 /** A staging file takes no more once it has grown to this, or to its share of the limit. */
 const SEGMENT_MAX = 32 << 20
 const SEGMENT_SHARE = 1 / 8
 
-/** Bytes that one turn of writing takes at most. */
+/** Bytes, and appends, that one turn of writing takes at most. */
 const TURN_MAX = 4 << 20
+const TURN_APPENDS = 1024
 
-export type Segment = {
-  readonly id: number
-  readonly key: KeyObject
-  readonly sealedKey: Uint8Array
-  /** Bytes that have been written. */
-  size: number
-  synced: number
-  records: number
-  /** Extents that lead into it: those in memory, and those that only the database still has. */
-  users: number
-  /** Whether the database knows it. */
-  known: boolean
-  file: Promise<DiskFile> | null
-  syncing: Promise<void> | null
-  /** Why an fsync failed: a second one would say that all is well, and lie. */
-  failed: Error | null
+/** What was appended, and the mark it was kept under; null when it was not. */
+export type Appended = { readonly run: Run; readonly mark: Mark | null }
+
+type Append = {
+  readonly data: Uint8Array
+  readonly place: Place | null
+  readonly done: PromiseWithResolvers<Appended>
 }
-
-/** Consecutive records: `plain` bytes from record number `record` at position `at`. */
-export type Run = {
-  readonly segment: Segment
-  readonly at: number
-  readonly record: number
-  readonly plain: number
-}
-
-type Append = { readonly data: Uint8Array; readonly done: PromiseWithResolvers<Run> }
 
 export type StagingOptions = {
   readonly dir: string
@@ -59,6 +46,8 @@ export type StagingOptions = {
 
 export class Staging {
   readonly dir: string
+  readonly kept = new Kept()
+  left: Left = { frames: [], torn: false }
   readonly #disk: Disk
   readonly #key: Buffer
   readonly #segments = new Map<number, Segment>()
@@ -69,6 +58,9 @@ export class Staging {
   #queue: Append[] = []
   #queued = 0
   #writing = false
+  /** Files that are there, of segments that nothing knows; and segments in which something was kept. */
+  readonly #unknown: number[] = []
+  readonly #found: Segment[] = []
   readonly #space: Space
   readonly #freed = new Set<() => void>()
 
@@ -79,26 +71,56 @@ export class Staging {
     this.#space = new Space(disk, dir)
   }
 
-  /** Opens what is there; a file that the database does not know holds only what nobody acknowledged. */
+  /** Opens what is there. What earlier processes kept is `left`. */
   static async open(options: StagingOptions): Promise<Staging> {
     const { dir, state, disk } = options
     const staging = new Staging(options)
     await mkdir(dir, { recursive: true, mode: 0o700 })
     await disk.syncDir(join(dir, '..'))
     for (const row of state.all('SELECT id, key FROM segment'))
-      staging.#adopt(Number(row['id']), row['key'] as Uint8Array)
-    for (const name of await disk.list(dir)) {
-      const id = Number(name)
-      if (!/^\d{1,15}$/.test(name)) continue
-      staging.#lastId = Math.max(staging.#lastId, id)
-      const segment = staging.#segments.get(id)
-      if (!segment) await disk.unlink(join(dir, name))
-      else segment.size = segment.synced = await disk.size(join(dir, name))
-    }
+      staging.#adopt(Number(row['id']), row['key'] as Uint8Array, true)
+    await staging.#find(Number(state.get("SELECT value FROM meta WHERE key = 'keptFrom'")?.['value'] ?? 0n))
     const { free } = await disk.space(dir)
     staging.#limit = options.limit ?? Math.min(20 * 2 ** 30, Math.floor(free / 4) + staging.bytes)
     staging.#segmentMax = Math.min(SEGMENT_MAX, staging.#limit * SEGMENT_SHARE)
     return staging
+  }
+
+  /** The files that are there, and what was kept in those from `from` on. */
+  async #find(from: number): Promise<void> {
+    const ids = (await this.#disk.list(this.dir)).filter(name => /^\d{1,15}$/.test(name)).map(Number)
+    const all: Left['frames'][number][] = []
+    let torn = false
+    for (const id of ids.sort((a, b) => a - b)) {
+      this.#lastId = Math.max(this.#lastId, id)
+      const path = this.#path(id)
+      const found = id >= from ? await readFrames(this.#disk, path) : { frames: [], torn: false }
+      const sealedKey = found.frames[0]?.sealedKey
+      const isKept = sealedKey !== undefined && unseal(this.#key, sealedKey, `segment ${id}`) !== null
+      if (isKept && !this.#segments.has(id)) this.#adopt(id, sealedKey, false)
+      const segment = this.#segments.get(id)
+      if (!segment) {
+        this.#unknown.push(id)
+        continue
+      }
+      segment.size = segment.synced = await this.#disk.size(path)
+      if (!isKept) continue
+      segment.synced = 0 // more may have been written to it than a commit knew
+      segment.users++ // until that is known
+      this.#found.push(segment)
+      for (const frame of found.frames) all.push({ ...frame, segment })
+      torn = found.torn
+    }
+    const { frames, broken } = chained(all)
+    this.left = { frames, torn: torn || broken }
+  }
+
+  /** What was left is in the database by now, or lost. A file that nothing knows holds only what nobody acknowledged. */
+  async forgetLeft(commit: (ops: readonly Op[]) => Promise<void>): Promise<void> {
+    await commit([keptFrom(this.#lastId + 1)])
+    for (const segment of this.#found.splice(0)) segment.users--
+    for (const id of this.#unknown.splice(0)) await this.#disk.unlink(this.#path(id))
+    this.left = { frames: [], torn: false }
   }
 
   /** Bytes on disk and on their way to it. */
@@ -142,10 +164,14 @@ export class Staging {
     })
   }
 
-  /** Appends at most what one segment holds. In the order of the calls; ENOSPC when the disk is full. */
-  append(data: Uint8Array): Promise<Run> {
-    const done = Promise.withResolvers<Run>()
-    this.#queue.push({ data, done })
+  /**
+   * Appends at most what one segment holds. In the order of the calls; ENOSPC when the disk is full. What
+   * is `kept` as being somewhere is put there by whoever asked before it waits for anything else.
+   */
+  append(data: Uint8Array, kept: { id: FileId; start: number } | null = null): Promise<Appended> {
+    const done = Promise.withResolvers<Appended>()
+    const place = kept && { ...kept, plain: data.length }
+    this.#queue.push({ data, place, done })
     this.#queued += data.length
     if (!this.#writing) void this.#write()
     return done.promise
@@ -186,6 +212,18 @@ export class Staging {
     return pieces
   }
 
+  /** Whether the bytes of a run are there, undamaged. */
+  async isWhole(run: Run): Promise<boolean> {
+    if (run.segment.size < run.at + sealedSize(run.plain)) return false
+    try {
+      await this.read(run, 0, run.plain)
+      return true
+    } catch (err) {
+      if (err instanceof FsError) return false
+      throw err // that it cannot be read now does not mean that it is lost
+    }
+  }
+
   /** The segments that nothing leads into; the one that grows is spared while it is small. */
   get unused(): Segment[] {
     return [...this.#segments.values()].filter(
@@ -208,7 +246,7 @@ export class Staging {
     this.#space.forget()
     const file = await segment.file?.catch(() => null)
     await file?.close()
-    await this.#disk.unlink(join(this.dir, String(segment.id))).catch((err: NodeJS.ErrnoException) => {
+    await this.#disk.unlink(this.#path(segment.id)).catch((err: NodeJS.ErrnoException) => {
       if (err.code !== 'ENOENT') throw err
     })
     for (const wake of [...this.#freed]) wake()
@@ -223,64 +261,34 @@ export class Staging {
     }
   }
 
-  #adopt(id: number, sealedKey: Uint8Array): void {
+  #adopt(id: number, sealedKey: Uint8Array, known: boolean): void {
     const key = unseal(this.#key, sealedKey, `segment ${id}`)
     if (!key) throw new FsError('EIO', 'the key of a staging file does not open: the state is damaged')
     this.#lastId = Math.max(this.#lastId, id)
-    this.#segments.set(id, {
-      id,
-      key: createSecretKey(key),
-      sealedKey,
-      size: 0,
-      synced: 0,
-      records: 0,
-      users: 0,
-      known: true,
-      file: null,
-      syncing: null,
-      failed: null,
-    })
+    this.#segments.set(id, { ...newSegment(id, key, sealedKey), known })
   }
 
   async #begin(): Promise<Segment> {
     const id = ++this.#lastId
     const key = randomBytes(32)
-    const file = await this.#disk.open(join(this.dir, String(id)), 'new')
+    const file = await this.#disk.open(this.#path(id), 'new')
     await this.#disk.syncDir(this.dir).catch(async (err: unknown) => {
       await file.close()
       throw err
     })
-    const segment: Segment = {
-      id,
-      key: createSecretKey(key),
-      sealedKey: seal(this.#key, key, `segment ${id}`),
-      size: 0,
-      synced: 0,
-      records: 0,
-      users: 0,
-      known: false,
-      file: Promise.resolve(file),
-      syncing: null,
-      failed: null,
-    }
+    const segment = newSegment(id, key, seal(this.#key, key, `segment ${id}`), file)
     this.#segments.set(id, segment)
-    this.#current = segment
     return segment
   }
 
   async #write(): Promise<void> {
     this.#writing = true
     while (this.#queue.length > 0) {
-      const turn: Append[] = []
-      for (let bytes = 0; this.#queue.length > 0 && bytes < TURN_MAX; ) {
-        const next = this.#queue.shift()!
-        turn.push(next)
-        bytes += next.data.length
-      }
+      const turn = this.#nextTurn()
+      const isKept = turn[0]!.place !== null
       try {
-        await this.#writeTurn(turn)
+        await (isKept ? this.#writeKept(turn) : this.#writePlain(turn))
       } catch (err) {
-        this.#current = null // what lies at its end now is nobody's
         for (const { done } of turn) done.reject(asFsError(err))
       }
       for (const { data } of turn) this.#queued -= data.length
@@ -288,14 +296,62 @@ export class Staging {
     this.#writing = false
   }
 
-  async #writeTurn(turn: readonly Append[]): Promise<void> {
-    const segment = this.#current ?? (await this.#begin())
-    const parts: Uint8Array[] = []
+  /** What is written together: all of it kept, or none. */
+  #nextTurn(): Append[] {
+    const isKept = this.#queue[0]!.place !== null
+    const turn: Append[] = []
+    for (let bytes = 0; bytes < TURN_MAX && turn.length < TURN_APPENDS; ) {
+      const next = this.#queue[0]
+      if (!next || (next.place !== null) !== isKept) break
+      this.#queue.shift()
+      turn.push(next)
+      bytes += next.data.length
+    }
+    return turn
+  }
+
+  async #writePlain(turn: readonly Append[]): Promise<void> {
+    try {
+      const segment = (this.#current ??= await this.#begin())
+      answer(turn, await this.#writeTurn(segment, turn, null), null)
+      if (segment.size < this.#segmentMax) return
+      this.#current = null
+      this.#sync(segment).catch(() => {}) // whoever needs it durable hears of it then
+    } catch (err) {
+      this.#current = null // what lies at its end now is nobody's
+      throw err
+    }
+  }
+
+  async #writeKept(turn: readonly Append[]): Promise<void> {
+    const { kept } = this
+    if (!kept.current) kept.begin(await this.#begin())
+    const segment = kept.current!
+    const places = turn.map(({ place }) => place!)
+    const { bytes, mark } = kept.frame(segment, places)
+    let runs: Run[]
+    try {
+      runs = await this.#writeTurn(segment, turn, bytes)
+    } catch (err) {
+      kept.failed()
+      throw err
+    }
+    kept.wrote(places)
+    answer(turn, runs, mark)
+    if (segment.size < this.#segmentMax && !kept.hasMany) return
+    kept.end()
+    this.#sync(segment).catch(() => {})
+  }
+
+  /** Writes the records of a turn, behind what stands before them. */
+  async #writeTurn(segment: Segment, turn: readonly Append[], before: Buffer | null): Promise<Run[]> {
+    const parts: Uint8Array[] = before ? [before] : []
     const runs: Run[] = []
-    const whole = turn.reduce((sum, { data }) => sum + sealedSize(data.length), 0)
+    const head = before?.length ?? 0
+    const whole = turn.reduce((sum, { data }) => sum + sealedSize(data.length), head)
     // Long ones go past the page cache, short ones stay next to each other.
     const at = whole < DIRECT_MIN ? segment.size : Math.ceil(segment.size / BLOCK) * BLOCK
-    let [size, records] = [at, segment.records]
+    let [size, records] = [at + head, segment.records]
     for (const { data } of turn) {
       runs.push({ segment, at: size, record: records, plain: data.length })
       for (let from = 0; from < data.length; from += RECORD) {
@@ -307,14 +363,7 @@ export class Staging {
     await (await segment.file!).write(parts, at)
     segment.size = size
     this.#space.took(size - at)
-    for (const [i, { done }] of turn.entries()) {
-      segment.users++ // until whoever asked has made an extent of it
-      done.resolve(runs[i]!)
-    }
-    if (segment.size >= this.#segmentMax) {
-      this.#current = null
-      this.#sync(segment).catch(() => {}) // whoever needs it durable hears of it then
-    }
+    return runs
   }
 
   /** One fsync at a time; what was written before the call is durable after it. */
@@ -340,12 +389,25 @@ export class Staging {
     if (segment.failed) throw segment.failed
   }
 
+  #path(id: number): string {
+    return join(this.dir, String(id))
+  }
+
   #file(segment: Segment): Promise<DiskFile> {
-    segment.file ??= this.#disk.open(join(this.dir, String(segment.id)), 'read').catch((err: unknown) => {
+    segment.file ??= this.#disk.open(this.#path(segment.id), 'read').catch((err: unknown) => {
       segment.file = null
       throw err
     })
     return segment.file
+  }
+}
+
+/** Each segment stays until whoever asked has made an extent of what was appended. */
+function answer(turn: readonly Append[], runs: readonly Run[], mark: Mark | null): void {
+  for (const [i, { done }] of turn.entries()) {
+    const run = runs[i]!
+    run.segment.users++
+    done.resolve({ run, mark: mark && { number: mark.number + i, time: mark.time } })
   }
 }
 
