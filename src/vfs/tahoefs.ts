@@ -323,10 +323,10 @@ export class Tahoefs implements V.Vfs {
     }
     const { result, draft, change } = put
     // What follows in the database needs it to come first, and waits for it by that.
-    const begun = change.ops.length > 0 ? this.#tree.commit(change) : null
-    begun?.catch(() => {})
+    const begun = this.#tree.commit(change)
+    begun.catch(() => {})
     if (stable) await this.#durable.content(draft.inode, call?.signal)
-    else if (durability === 'kept' && !draft.known) await (begun ?? this.#durable.draft(draft))
+    else if (durability === 'kept' && !draft.known) await (change.ops.length > 0 ? begun : this.#durable.draft(draft))
     return { ...result, count: data.length, stable }
   }
 
