@@ -219,6 +219,15 @@ export class Tahoefs implements V.Vfs {
     return this.#attr(this.#tree.inode(id))
   }
 
+  // TODO: nothing is told yet, and so nothing is fresh.
+  watch(_listener: (news: V.News) => void): () => void {
+    return () => {}
+  }
+
+  freshFor(_id: V.FileId): number {
+    return 0
+  }
+
   async getattr(id: V.FileId, call?: V.Call): Promise<V.Attr> {
     return this.#attr(await this.#listings.settle(id, call?.signal))
   }

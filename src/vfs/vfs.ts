@@ -44,7 +44,25 @@ export type Change = { readonly before: Attr; readonly after: Attr }
 export type Call = {
   /** The caller's patience: aborting ends the wait (EAGAIN), not the work that others may share. */
   readonly signal?: AbortSignal | undefined
+  /** Who calls; nobody looks into it. News of what the call changed carries it. */
+  readonly by?: object | undefined
 }
+
+/**
+ * That something is shown otherwise than before. `by` is the `by` of the call that changed it; undefined
+ * where there was none, and of what others changed on the grid, though a call's look may have brought it here.
+ */
+export type News =
+  /** Of an inode mode, times, nlink or `writable`; its bytes are what they were. */
+  | { readonly what: 'attributes'; readonly id: FileId; readonly by: object | undefined }
+  /** Its bytes, a symlink's target too, and what goes with them: size and times. */
+  | { readonly what: 'content'; readonly id: FileId; readonly by: object | undefined }
+  /**
+   * A name of a directory leads to another inode, or to one where there was none, or to none any more. It
+   * is spelt as it is shown, or was; other spellings of it go with it. The directory's attributes and its
+   * list changed too, which is not told besides; so did `..` of a directory that moved.
+   */
+  | { readonly what: 'name'; readonly dir: FileId; readonly name: string; readonly by: object | undefined }
 
 /** What a changing call may carry besides. */
 export type ChangingCall = Call & {
@@ -144,6 +162,20 @@ export interface Vfs {
   getattr(id: FileId, call?: Call): Promise<Attr>
 
   /**
+   * Tells `listener` of every change of what is shown, in the turn of the event loop in which it
+   * is made, until the function that is returned is called. A listener is quick and does not throw.
+   */
+  watch(listener: (news: News) => void): () => void
+
+  /**
+   * Milliseconds for which what is known of an inode need not be asked for again by somebody who
+   * watches: attributes and bytes, of a directory its names, and those that it does not have. Infinity
+   * where nothing changes but by changes made here, 0 where it is due or nothing is known. It never
+   * throws, and is cheap enough for each entry of a listing.
+   */
+  freshFor(id: FileId): number
+
+  /**
    * Sets attributes, all or none. With `guard`, only if ctime is still that: ECANCELED.
    * An empty change succeeds and touches nothing. EISDIR for the size of a directory,
    * EINVAL for that of a symlink, EPERM for an owner other than the present one.
@@ -206,14 +238,15 @@ export interface Vfs {
   /**
    * Moves a name, replacing what the new one led to: a file by a file, an empty
    * directory by a directory, otherwise EISDIR, ENOTDIR or ENOTEMPTY. EINVAL below itself.
-   * Two names of one inode: success, both stay.
+   * Two names of one inode: success, both stay. With `replace` false it replaces nothing: EEXIST where the
+   * new name leads to anything, the same inode too.
    */
   rename(
     fromDir: FileId,
     fromName: string,
     toDir: FileId,
     toName: string,
-    call?: ChangingCall,
+    call?: ChangingCall & { replace?: boolean | undefined },
   ): Promise<Renamed>
 
   /** Counted: a removed inode lives while it is retained. The last release of a written file seals it. */

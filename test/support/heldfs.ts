@@ -3,6 +3,8 @@
 import { FsError } from '../../src/errors.ts'
 import type { Call, Vfs } from '../../src/vfs/vfs.ts'
 
+const atOnce: readonly (keyof Vfs)[] = ['known', 'watch', 'freshFor', 'retain', 'release']
+
 /**
  * Before each asynchronous call, `hold(op, id)` is waited for, `id` being the inode
  * it names first. What it throws is what the call throws, and then nothing has happened;
@@ -14,7 +16,7 @@ export function held(vfs: Vfs, hold: (op: keyof Vfs, id: unknown) => Promise<voi
       const member = target[op]
       if (typeof member !== 'function') return member
       const method = member.bind(target) as (...args: unknown[]) => unknown
-      if (op === 'known' || op === 'retain' || op === 'release') return method
+      if (atOnce.includes(op)) return method
       return async (...args: unknown[]) => {
         await withPatience(hold(op, args[0]), (args.at(-1) as Call | undefined)?.signal)
         return method(...args)

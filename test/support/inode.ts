@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto'
 import { FsError } from '../../src/errors.ts'
 import type { Attr, AttrChange, Call, FileId, FsStat, Kind } from '../../src/vfs/vfs.ts'
 import { Content } from './content.ts'
+import { Watch } from './watch.ts'
 
 export type Inode = {
   readonly id: FileId
@@ -37,6 +38,7 @@ const totalBytes = 2 ** 40
 const totalFiles = 2 ** 20
 
 export class Inodes {
+  readonly watch = new Watch()
   readonly #clock: () => bigint
   readonly #nodes = new Map<FileId, Node>()
   #lastId = 0n
@@ -49,6 +51,10 @@ export class Inodes {
     const node = this.#nodes.get(id)
     if (!node) throw new FsError('ESTALE', `inode ${id}`)
     return node
+  }
+
+  has(id: FileId): boolean {
+    return this.#nodes.has(id)
   }
 
   dir(id: FileId): Dir {
@@ -121,6 +127,7 @@ export class Inodes {
   stamp(node: Node): void {
     const now = this.#clock()
     node.ctime = now > node.ctime ? now : node.ctime + 1n
+    this.watch.changed(node.id, 'attributes')
   }
 
   /** Its content changed, or its names. */
@@ -128,6 +135,16 @@ export class Inodes {
     this.stamp(node)
     node.mtime = node.ctime > node.mtime ? node.ctime : node.mtime + 1n
     if (node.kind === 'directory') node.listing = null
+    else this.watch.changed(node.id, 'content')
+  }
+
+  /** From now on `name` leads to `node`, or to nothing. Whoever calls this touches the directory. */
+  lead(dir: Dir, name: string, node: Node | null): void {
+    const old = dir.lines.get(key(name))
+    if (node) dir.lines.set(key(name), { cookie: old?.cookie ?? ++dir.lastCookie, name, node })
+    else dir.lines.delete(key(name))
+    if (old) this.watch.named(dir.id, old.name)
+    if (node) this.watch.named(dir.id, name)
   }
 
   apply(node: Node, change: AttrChange): void {

@@ -43,6 +43,10 @@ export class MemFs implements V.Vfs {
 
   known = (id: V.FileId): V.Attr => this.#attr(this.#inodes.node(id))
 
+  watch = (listener: (news: V.News) => void): (() => void) => this.#inodes.watch.listen(listener)
+
+  freshFor = (id: V.FileId): number => (this.#inodes.has(id) ? Number.POSITIVE_INFINITY : 0)
+
   async getattr(id: V.FileId, call?: V.Call): Promise<V.Attr> {
     patient(call)
     return this.known(id)
@@ -178,13 +182,20 @@ export class MemFs implements V.Vfs {
     })
   }
 
-  async rename(fromDir: V.FileId, fromName: string, toDir: V.FileId, toName: string, call?: V.ChangingCall) {
+  async rename(
+    fromDir: V.FileId,
+    fromName: string,
+    toDir: V.FileId,
+    toName: string,
+    call?: V.ChangingCall & { replace?: boolean | undefined },
+  ) {
     return this.#change(call, (): V.Renamed => {
       const [from, to] = [this.#inodes.dir(fromDir), this.#inodes.dir(toDir)]
       this.#refuse('rename', 'directory')
       if (isDots(fromName) || isDots(toName)) throw new FsError('EINVAL', 'rename')
       const { node } = lineOf(from, fromName)
       const old = to.lines.get(key(toName))
+      if (old && call?.replace === false) throw new FsError('EEXIST', 'rename')
       if (to.nlink === 0) throw new FsError('ENOENT', 'rename into a removed directory')
       if (node.kind === 'directory' && isWithin(to, node)) throw new FsError('EINVAL', 'rename below itself')
       const replaced = old && old.node !== node ? old.node : null
@@ -193,8 +204,8 @@ export class MemFs implements V.Vfs {
       const before = objects.map(each => this.#attr(each))
       if (old?.node !== node) {
         if (replaced) this.#drop(to, replaced)
-        from.lines.delete(key(fromName))
-        to.lines.set(key(toName), { cookie: old?.cookie ?? ++to.lastCookie, name: toName, node })
+        this.#inodes.lead(from, fromName, null)
+        this.#inodes.lead(to, toName, node)
         if (node.kind === 'directory') {
           from.nlink -= 1
           to.nlink += 1
@@ -232,9 +243,10 @@ export class MemFs implements V.Vfs {
   async #change<T>(call: V.ChangingCall | undefined, work: () => T): Promise<T> {
     patient(call)
     const once = call?.once
-    if (once === undefined) return work()
-    if (this.#once.has(once)) return this.#once.get(once) as T
+    if (once !== undefined && this.#once.has(once)) return this.#once.get(once) as T
     const result = work()
+    this.#inodes.watch.tell(call?.by)
+    if (once === undefined) return result
     this.#once.set(once, result)
     if (this.#once.size > onceKept) this.#once.delete(this.#once.keys().next().value!)
     return result
@@ -254,7 +266,7 @@ export class MemFs implements V.Vfs {
     if (into.nlink === 0) throw new FsError('ENOENT', 'a name in a removed directory')
     const before = this.#attr(into)
     const node = build()
-    into.lines.set(key(name), { cookie: ++into.lastCookie, name, node })
+    this.#inodes.lead(into, name, node)
     this.#inodes.touch(into)
     return { attr: this.#attr(node), dir: { before, after: this.#attr(into) } }
   }
@@ -262,7 +274,7 @@ export class MemFs implements V.Vfs {
   #unlink(from: Dir, name: string, node: Node): V.Removed {
     const before = this.#attr(node)
     const dir = this.#changing(from, () => {
-      from.lines.delete(key(name))
+      this.#inodes.lead(from, name, null)
       this.#drop(from, node)
       this.#inodes.touch(from)
     })
