@@ -65,15 +65,18 @@ export class Shadow {
     throw this.mismatch(what, at + from, at + end, [have.subarray(from), want.subarray(from)], have.length)
   }
 
-  /** `have` may be, byte by byte, any of `allowed`. It is then what this file holds. */
-  settle(have: Buffer, allowed: readonly Buffer[], what: string): void {
-    if (!allowed.some(({ length }) => length === have.length))
+  /** `have` may be, byte by byte, any of `allowed`, and `between` two of them in size. It is then what this file holds. */
+  settle(have: Buffer, allowed: readonly Buffer[], what: string, { between = false } = {}): void {
+    const sizes = allowed.map(({ length }) => length)
+    const [least, most] = [Math.min(...sizes), Math.max(...sizes)]
+    const { length } = have
+    if (!(between ? length >= least && length <= most : sizes.includes(length)))
       throw this.mismatch(
-        `${what}: its size may be ${allowed.map(({ length }) => length)}`,
-        0,
-        have.length,
+        `${what}: its size may be ${sizes}`,
+        Math.min(length, least),
+        Math.max(length, most),
         [],
-        have.length,
+        length,
       )
     const isRight = (byte: number, i: number): boolean => allowed.some(content => (content[i] ?? 0) === byte)
     const from = have.findIndex((byte, i) => !isRight(byte, i))

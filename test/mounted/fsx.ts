@@ -109,10 +109,13 @@ class OpenFiles implements Files {
     for (const { file } of this.#all) await file.close().catch(() => {}) // its server is gone
     this.#isClosed = true
     for (const each of this.#all) {
-      each.shadow.did(this.#step, 'lost')
-      const unsure = each === subject && !wasTold ? [copy, each.shadow.content] : [each.shadow.content]
-      const allowed = kept === 'synced' ? each.shadow.sinceSync() : unsure
-      each.shadow.settle(await readFile(this.#path(each)), allowed, `${each.name} after the server was lost`)
+      const { shadow } = each
+      shadow.did(this.#step, 'lost')
+      const between = each === subject && !wasTold // as far as the kernel came
+      const now = between ? [copy, shadow.content] : [shadow.content]
+      const allowed = kept === 'synced' ? shadow.sinceSync() : now
+      const have = await readFile(this.#path(each))
+      shadow.settle(have, allowed, `${each.name} after the server was lost`, { between })
     }
   }
 
