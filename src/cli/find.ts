@@ -6,6 +6,7 @@ import { dirname, join, resolve } from 'node:path'
 import { placeOf } from './mountpoint.ts'
 import { type Mount, mountAt, mounts } from './mounts.ts'
 import { at, type Found, running } from './places.ts'
+import { isFuse } from './unmount.ts'
 import { reason, Wrong } from './wrong.ts'
 
 export async function find(options: {
@@ -39,13 +40,13 @@ export const servedAt = (
   servers.find(
     ({ status }) =>
       status.mountpoint === mountpoint ||
-      (mounted?.port != null && status.address.endsWith(`:${mounted.port}`)),
+      (mounted?.port != null && status.address?.endsWith(`:${mounted.port}`)),
   )
 
 /** The server that serves a path in a mount, and the path from the root of what it serves. */
 export async function findPath(given: string): Promise<{ server: Found; path: string }> {
   const servers = await running()
-  const table = (await mounts()).filter(each => each.type.startsWith('nfs'))
+  const table = (await mounts()).filter(each => each.type.startsWith('nfs') || isFuse(each))
   const points = [
     ...servers.flatMap(({ status }) => status.mountpoint ?? []),
     ...table.map(m => m.mountpoint),

@@ -4,8 +4,10 @@ import { lchown, lstat, mkdir, realpath, rmdir } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { callerHome, sudoUid } from './caller.ts'
 import { mountAt, mountScript, script } from './mounts.ts'
+import { clearOrphans } from './orphan.ts'
+import type { OverNfs } from './over-nfs.ts'
+import type { Status } from './places.ts'
 import { type Address, keptPort } from './port.ts'
-import type { Running } from './server.ts'
 import { reason, Wrong } from './wrong.ts'
 
 /** A path as the kernel lists it: without links on the way. What may be mounted there is not touched. */
@@ -38,12 +40,13 @@ export async function mountpointOf(
 
 /**
  * Throws when nothing can be mounted there: it is no directory, or something is mounted
- * already that this state's server has not left behind.
+ * already that this state's server has not left behind. A FUSE mount without a server goes.
  */
 export async function mayMount(
   mountpoint: string,
   { stateDir, listen }: { stateDir: string; listen: Address | null },
 ): Promise<void> {
+  await clearOrphans(mountpoint)
   const mounted = await mountAt(mountpoint)
   if (mounted) {
     const port = listen?.port ?? (await keptPort(stateDir))
@@ -73,40 +76,38 @@ export type Attached = {
   readonly warning: string
 }
 
-/** Mounts, or takes over the mount that a server before us left behind, as that one mounted it. */
-export async function attach(running: Running, mountpoint: string): Promise<Attached> {
-  const ours = running.status().readOnly
+/** Mounts NFS, or takes over the mount that a server before us left behind, as that one mounted it. `ours`: whether we refuse changes. */
+export async function attach(nfs: OverNfs, ours: boolean, mountpoint: string): Promise<Attached> {
   const mounted = await mountAt(mountpoint)
-  if (mounted && mounted.port === running.port) {
+  if (mounted && mounted.port === nfs.port) {
     const warning =
       mounted.readOnly && !ours
         ? `${mountpoint} was mounted read-only before: unmount it and mount it again to change anything`
         : ''
     return { how: 'taken over', readOnly: ours || mounted.readOnly, warning }
   }
-  const where = [running.host, String(running.port), running.exportPath(), mountpoint]
-  const warning = await mountScript('mount', ...readOnly(running), ...where)
+  const where = [nfs.host, String(nfs.port), nfs.exportPath(), mountpoint]
+  const warning = await mountScript('mount', ...readOnly(ours), ...where)
   return { how: 'mounted', readOnly: ours, warning }
 }
 
 /** What to type to mount it; on Linux that takes root. */
-export function mountCommand(running: Running, mountpoint: string): string {
+export function mountCommand(nfs: OverNfs, status: Status, mountpoint: string): string {
   const sudo = process.platform === 'linux' && process.getuid?.() !== 0 ? ['sudo'] : []
-  const { host, port } = running
-  const options = ['mount', ...readOnly(running), host, String(port), exported(running)]
+  const options = ['mount', ...readOnly(status.readOnly), nfs.host, String(nfs.port), exported(nfs, status)]
   return [...sudo, 'sh', quoted(script), ...options, quoted(mountpoint)].join(' ')
 }
 
 /** A path that is good for thirty seconds is asked for when it is needed. */
-function exported(running: Running): string {
-  if (!running.tokens) return '/'
-  const ask = [process.execPath, process.argv[1]!, 'export', '--state', running.status().state]
+function exported({ tokens }: OverNfs, { state }: Status): string {
+  if (!tokens) return '/'
+  const ask = [process.execPath, process.argv[1]!, 'export', '--state', state]
   return `"$(${ask.map(quoted).join(' ')})"`
 }
 
-const readOnly = (running: Running): string[] => (running.status().readOnly ? ['--read-only'] : [])
+const readOnly = (is: boolean): string[] => (is ? ['--read-only'] : [])
 
-/** Whether this user of this machine could mount at all; if not, why. */
+/** Whether this user of this machine could mount NFS at all; if not, why. */
 export async function whyNoMount(): Promise<string | null> {
   return mountScript('check').then(
     () => null,

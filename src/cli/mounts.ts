@@ -1,10 +1,10 @@
 // The mounts of this machine, read from where the kernel lists them: a mount whose server
-// is gone must not be touched, or whoever touches it hangs. Mounting itself is the script's.
+// is gone must not be touched, or whoever touches it hangs. Mounting NFS itself is the script's.
 
 import { execFile } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { type MountLine, mountLines } from '../fuse/mountinfo.ts'
 import { Wrong } from './wrong.ts'
 
 const run = promisify(execFile)
@@ -19,10 +19,14 @@ export type Mount = {
   /** What of the served tree is mounted there: `/`, or a directory below it. */
   readonly path: string
   readonly readOnly: boolean
+  /** Who mounted it over FUSE; null for all others. */
+  readonly user: { readonly uid: number; readonly gid: number } | null
+  /** MAJOR:MINOR, which no other mount has while this one lives; null where the system does not tell. */
+  readonly number: string | null
 }
 
 export async function mounts(): Promise<Mount[]> {
-  if (process.platform === 'linux') return parseMountinfo(await readFile('/proc/self/mountinfo', 'utf8'))
+  if (process.platform === 'linux') return (await mountLines()).map(mountOf)
   const [{ stdout }, ports] = await Promise.all([
     run('mount', []),
     run('nfsstat', ['-m'], { timeout: 5_000 }).then(
@@ -33,29 +37,22 @@ export async function mounts(): Promise<Mount[]> {
   return parseMountList(stdout, ports)
 }
 
-/** proc(5): ID parent major:minor root mountpoint options [tags] - type source superoptions; nfs names the path in its source */
-export const parseMountinfo = (text: string): Mount[] =>
-  text.split('\n').flatMap(line => {
-    const [before, after] = line.split(' - ', 2)
-    const [, , , , mountpoint, flags = ''] = before?.split(' ') ?? []
-    const [type, source = '', options = ''] = after?.split(' ') ?? []
-    if (!mountpoint || !type) return []
-    const here = /(?:^|,)addr=(?:127\.[\d.]+|::1)(?:,|$)/.test(options)
-    const port = type.startsWith('nfs') && here ? /(?:^|,)port=(\d+)/.exec(options)?.[1] : undefined
-    return [
-      {
-        mountpoint: plain(mountpoint),
-        type,
-        port: port === undefined ? null : Number(port),
-        path: port === undefined ? '/' : plain(/:(\/.*)$/.exec(source)?.[1] ?? '/'),
-        readOnly: [...flags.split(','), ...options.split(',')].includes('ro'),
-      },
-    ]
-  })
-
-/** Blanks and backslashes stand as three octal digits there. */
-const plain = (path: string): string =>
-  path.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)))
+/** NFS names the path in its source, and FUSE the user in its options. */
+export function mountOf({ mountpoint, number, type, source, flags, options }: MountLine): Mount {
+  const named = (name: string) => options.find(each => each.startsWith(`${name}=`))?.slice(name.length + 1)
+  const isHere = /^(127\.[\d.]+|::1)$/.test(named('addr') ?? '')
+  const port = type.startsWith('nfs') && isHere ? named('port') : undefined
+  const isFuse = type.startsWith('fuse')
+  return {
+    mountpoint,
+    type,
+    port: port === undefined ? null : Number(port),
+    path: port === undefined ? '/' : (/:(\/.*)$/.exec(source)?.[1] ?? '/'),
+    readOnly: [...flags, ...options].includes('ro'),
+    user: isFuse ? { uid: Number(named('user_id')), gid: Number(named('group_id')) } : null,
+    number,
+  }
+}
 
 /** The list that `mount` prints on macOS: SOURCE on MOUNTPOINT (TYPE, options…) */
 export const parseMountList = (text: string, ports: ReadonlyMap<string, number>): Mount[] =>
@@ -64,7 +61,8 @@ export const parseMountList = (text: string, ports: ReadonlyMap<string, number>)
     if (!mountpoint || !type) return []
     const port = type === 'nfs' ? (ports.get(mountpoint) ?? null) : null
     // The path is a token there, which stands for the whole tree.
-    return [{ mountpoint, type, port, path: '/', readOnly: flags.split(', ').includes('read-only') }]
+    const readOnly = flags.split(', ').includes('read-only')
+    return [{ mountpoint, type, port, path: '/', readOnly, user: null, number: null }]
   })
 
 /** The ports that macOS's `nfsstat -m` tells: MOUNTPOINT from HOST:EXPORT, and below it the options. */
@@ -87,7 +85,7 @@ export const mountAt = async (path: string): Promise<Mount | undefined> =>
 /** Runs the script, and gives what it warns of. Its one line of complaint becomes ours. */
 export async function mountScript(...args: string[]): Promise<string> {
   try {
-    const { stderr } = await run('sh', [script, ...args])
+    const { stderr } = await run('sh', [script, ...args], { env: { ...process.env, LC_ALL: 'C' } }) // its words are read
     return said(stderr)
   } catch (err) {
     const { stderr = '', message } = err as { stderr?: string; message: string }

@@ -29,6 +29,9 @@ export const defaultCache = (root: Cap): string => join(cacheHome(), nameOf(root
 /** Where it is noted which folders held a store. */
 export const storesFile = (): string => join(stateHome(), 'stores')
 
+/** What servers leave behind of themselves wherever their states are. */
+export const commonPlace = (): string => stateHome()
+
 /** The grid of whoever has none: a folder. */
 export const defaultStore = (): string => join(home('XDG_DATA_HOME', '.local/share'), 'tahoe-nfs')
 
@@ -63,10 +66,12 @@ export type Found = { readonly socket: string; readonly status: Status }
 /** What `status` shows; `--json` prints it as it is. */
 export type Status = {
   readonly pid: number
-  readonly frontend: 'nfs'
+  /** By which it is, or was to be, mounted. */
+  readonly frontend: 'nfs' | 'fuse'
   /** Where it is, or was to be, mounted. */
   readonly mountpoint: string | null
-  readonly address: string
+  /** Where NFS is served, if it is. */
+  readonly address: string | null
   readonly grid: {
     readonly kind: 'gateway' | 'local'
     /** The node's URL, or the folders. */

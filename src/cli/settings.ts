@@ -2,7 +2,9 @@
 
 import { join, resolve } from 'node:path'
 import { type Command, Option } from 'commander'
+import { mustBeApart, restIsApart } from './apart.ts'
 import { callerHome } from './caller.ts'
+import type { Frontend } from './frontends.ts'
 import { aliasDirectory, type GridChoice, gridOf, makeIfNew } from './grid.ts'
 import { defaultCache, defaultCacheSize, defaultState } from './places.ts'
 import type { Address } from './port.ts'
@@ -16,7 +18,7 @@ export type Options = {
   nodeDirectory: string
   root?: string
   rootFile?: string
-  frontend: string
+  frontend: Frontend
   listen?: string
   state?: string
   cache: 'off' | 'load-once' | 'timed'
@@ -40,6 +42,7 @@ export type Settings = {
   readonly cacheSize: number
   /** Milliseconds; Infinity for `--cache load-once`. */
   readonly ttl: number
+  readonly frontend: Frontend
   readonly listen: Address | null
   readonly owner: { readonly uid: number; readonly gid: number }
   /** Whether changes are refused, whatever the root cap allows. */
@@ -69,10 +72,23 @@ export const withGrid = (command: Command): Command =>
     .option('--root <ALIAS>', 'the directory to serve, an alias in the node directory (default: tahoe)')
     .option('--root-file <FILE>', 'the same, its cap in a file; - for standard input')
 
-export const withOptions = (command: Command): Command =>
+/** `frontends` are those that the command knows. */
+export const withOptions = (command: Command, frontends: readonly Frontend[]): Command =>
   withGrid(command)
-    .addOption(new Option('--frontend <KIND>', 'how it is mounted').choices(['auto', 'nfs']).default('auto'))
-    .option('--listen <HOST:PORT>', 'where to listen, on loopback (default: a free port, kept for this root)')
+    .addOption(
+      new Option(
+        '--frontend <KIND>',
+        frontends.includes('fuse')
+          ? 'how it is mounted. auto: over NFS where the kernel has a client and you may mount it, else over FUSE'
+          : 'how it is served',
+      )
+        .choices(frontends)
+        .default('auto'),
+    )
+    .option(
+      '--listen <HOST:PORT>',
+      'where NFS listens, on loopback (default: a free port, kept for this root; with FUSE none)',
+    )
     .option(
       '--state <DIR>',
       'ids, names, listings and what waits for the grid, encrypted (default: in $XDG_STATE_HOME/tahoe-nfs)',
@@ -108,8 +124,11 @@ export const withOptions = (command: Command): Command =>
         .default('info'),
     )
 
-export async function settle(options: Options): Promise<Settings> {
+/** `mountpoint`: nothing that the server needs may lie below it. */
+export async function settle(options: Options, mountpoint: string | null): Promise<Settings> {
+  await restIsApart(mountpoint)
   const grid = await gridOf(options)
+  if (grid.kind === 'local') for (const dir of grid.dirs) await mustBeApart(mountpoint, 'the store', dir)
   const listen = options.listen === undefined ? null : address(options.listen)
   const owner = ownerOf(options)
   const ttl =
@@ -121,6 +140,8 @@ export async function settle(options: Options): Promise<Settings> {
   const cacheDir = resolve(
     options.cacheDir ?? (options.state === undefined ? defaultCache(root) : join(stateDir, 'cache')),
   )
+  await mustBeApart(mountpoint, 'the state directory', stateDir)
+  await mustBeApart(mountpoint, 'the cache directory', cacheDir)
   const cacheSize = options.cache === 'off' ? 0 : (wantedSize ?? (await defaultCacheSize(cacheDir)))
   return {
     grid,
@@ -129,6 +150,7 @@ export async function settle(options: Options): Promise<Settings> {
     cacheDir,
     cacheSize,
     ttl,
+    frontend: options.frontend,
     listen,
     owner,
     readOnly: options.readOnly === true,

@@ -7,10 +7,13 @@ export function untilSignal(): AbortController {
   return end
 }
 
-/** Resolves at the signal, or when the end was asked for over the control socket. */
-export async function untilEnd(signal: AbortSignal, stopped: Promise<void>): Promise<void> {
-  if (signal.aborted) return
-  const ended = Promise.withResolvers<void>()
-  signal.addEventListener('abort', () => ended.resolve(), { once: true })
-  await Promise.race([ended.promise, stopped])
+/** What brings a server's end about. */
+export type Cause = 'signal' | 'asked' | 'unmounted'
+
+/** Resolves at the signal, or with what else ends it. */
+export async function untilEnd(signal: AbortSignal, ended: Promise<Cause>): Promise<Cause> {
+  if (signal.aborted) return 'signal'
+  const signalled = Promise.withResolvers<Cause>()
+  signal.addEventListener('abort', () => signalled.resolve('signal'), { once: true })
+  return Promise.race([signalled.promise, ended])
 }

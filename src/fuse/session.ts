@@ -7,7 +7,7 @@ import { codeOf, FsError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { FileId, Vfs } from '../vfs/vfs.ts'
 import type { Device, Listener, ReaderKind } from './device.ts'
-import { errnoName, errnoOf, meant } from './errno.ts'
+import { Errno, errnoName, errnoOf, meant } from './errno.ts'
 import { Body } from './layout.ts'
 import { type Notice, Notices } from './notices.ts'
 import { Opens } from './opens.ts'
@@ -30,6 +30,9 @@ const PAGE = 4096
 /** A WRITE that is shorter is copied, so that it does not hold a buffer for the longest. */
 const SMALL = 64 * 1024
 
+/** Bytes to read ahead at most. The kernel has a bound of its own, which whoever mounts may raise. */
+const MAX_READ_AHEAD = 16 << 20
+
 /** Buffers for requests that are kept when they are not needed. */
 const SPARE = 8
 
@@ -46,13 +49,14 @@ const IOV_MAX = 1024
 
 const HEAD = k.fuse_out_header.bytes
 
-/** What is wanted of the kernel, of which it grants what it has. */
+/**
+ * What is wanted of the kernel, of which it grants what it has. Not FUSE_ASYNC_DIO: a direct read
+ * that waits for the grid could then be ended by no signal at all.
+ */
 const wanted =
   k.FUSE_ASYNC_READ | // read-ahead, several requests at a time
   k.FUSE_BIG_WRITES |
-  k.FUSE_DO_READDIRPLUS |
-  k.FUSE_READDIRPLUS_AUTO | // attributes with the names, as long as somebody wants them
-  k.FUSE_ASYNC_DIO |
+  k.FUSE_DO_READDIRPLUS | // always: attributes are at hand with the names, and whoever lists mostly wants them
   k.FUSE_PARALLEL_DIROPS | // a name that waits for the grid holds up no other of its directory
   k.FUSE_MAX_PAGES |
   k.FUSE_CACHE_SYMLINKS |
@@ -78,6 +82,9 @@ export class Session implements Fuse {
   readonly #spare: Buffer[] = []
   /** A reply is written before anything else can happen, so one place will do for all. */
   readonly #scratch = Buffer.alloc(4096)
+  /** Nothing more is begun. */
+  #aborted = false
+  /** The device is no longer ours. */
   #ended = false
 
   constructor({ open, vfs, owner, log }: SessionOptions) {
@@ -108,7 +115,9 @@ export class Session implements Fuse {
 
   /** Ends it from this side: whoever still uses the mount hears ENOTCONN. */
   async abort(): Promise<void> {
-    await this.notices.end() // as long as answers are given, for it may wait for one
+    this.#aborted = true
+    this.#interruptAll()
+    await this.notices.end() // answers are given as long, for it may wait for one
     this.#device.close()
   }
 
@@ -138,13 +147,13 @@ export class Session implements Fuse {
 
   /** Gives what resolves when it is answered; undefined where it is already. */
   #dispatch(name: k.OpName | undefined, header: Header, body: Body): Promise<void> | undefined {
-    if (name === undefined)
-      return void this.#fail(header.unique, 'UNKNOWN', new FsError('ENOTSUP', 'a request of a later kernel'))
+    if (name === undefined) return void this.#fail(header.unique, 'UNKNOWN', new Errno('ENOSYS'))
     if (isConversation(name)) return void this.#converse[name](header, body)
     const { unique } = header
     const operation: Operation = operations[name]
     let args: unknown
     try {
+      if (this.#aborted) throw new Errno('ENOTCONN')
       args = operation.args(body)
       this.#judge(operation, header)
     } catch (err) {
@@ -225,7 +234,7 @@ export class Session implements Fuse {
   }
 
   #init(unique: bigint, body: Body): void {
-    const { major, minor, max_readahead, flags } = body.take(k.fuse_init_in)
+    const { major, minor, flags } = body.take(k.fuse_init_in)
     if (major < k.MAJOR || (major === k.MAJOR && minor < k.MIN_MINOR)) {
       this.#log.error(
         { major, minor },
@@ -238,7 +247,7 @@ export class Session implements Fuse {
     this.#reply(unique, k.fuse_init_out, {
       major: k.MAJOR, // a kernel that speaks a later one asks again
       minor: k.MINOR,
-      max_readahead,
+      max_readahead: MAX_READ_AHEAD,
       flags: granted,
       max_background: MAX_BACKGROUND,
       congestion_threshold: CONGESTED,
@@ -316,8 +325,12 @@ export class Session implements Fuse {
   async #closing(): Promise<void> {
     this.#ended = true
     this.#unwatch()
-    for (const interrupt of this.#atWork.values()) interrupt.abort()
+    this.#interruptAll()
     await this.notices.end()
+  }
+
+  #interruptAll(): void {
+    for (const interrupt of this.#atWork.values()) interrupt.abort()
   }
 
   async #end(code: string): Promise<void> {

@@ -68,7 +68,7 @@ async function interrupted(user: User, args: string[]): Promise<Said> {
   }
 }
 
-const portIn = (address: string): number => Number(/:(\d+)$/.exec(address)![1])
+const portIn = (address: string | null): number => Number(/:(\d+)$/.exec(address!)![1])
 
 async function published(user: User): Promise<void> {
   while ((await statusOf(user)).pending.files > 0) await sleep(200)
@@ -88,7 +88,7 @@ overTahoe(
       said.push(one)
       return one
     }
-    const mount = ['mount', ...grid, '--log-level', 'debug', user.path('mnt')]
+    const mount = ['mount', '--frontend', 'nfs', ...grid, '--log-level', 'debug', user.path('mnt')]
     const mounted = await run(...mount)
     t.is(mounted.code, 0, mounted.err)
     t.notRegex(mounted.out, /read-only/)

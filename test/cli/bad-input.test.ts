@@ -183,6 +183,38 @@ const cases: Record<string, Case> = {
     args: w => ['mount', ...w.grid, '/proc'],
     like: /\/proc is a mount point already \(proc\); unmount it, or name another/,
   },
+  'a frontend that is not known': {
+    args: w => ['mount', ...w.grid, '--frontend', 'smb', w.user.path('mnt')],
+    code: 2,
+    like: /Allowed choices are auto, nfs, fuse/,
+  },
+  'FUSE to serve only': {
+    args: w => ['serve', ...w.grid, '--frontend', 'fuse'],
+    code: 2,
+    like: /Allowed choices are auto, nfs/,
+  },
+  'a state directory below the mount point': {
+    args: w => ['mount', ...w.grid, '--state', w.user.path('mnt/st'), w.user.path('mnt')],
+    like: /the state directory \(\S+\/mnt\/st\) is at or below the mount point \S+\/mnt: the server would wait for itself/,
+  },
+  'a state directory that a link leads below the mount point': {
+    prepare: w => symlink(w.user.path('mnt'), w.user.path('link')),
+    args: w => ['mount', ...w.grid, '--state', w.user.path('link/st'), w.user.path('mnt')],
+    like: /the state directory \(\S+\/link\/st\) is at or below the mount point/,
+  },
+  'a cache directory at the mount point': {
+    args: w => ['mount', ...w.grid, '--cache-dir', w.user.path('mnt'), w.user.path('mnt')],
+    like: /the cache directory \(\S+\/mnt\) is at or below the mount point/,
+  },
+  'a store below the mount point': {
+    args: w => ['mount', '--grid', `local:${w.user.path('l')},${w.user.path('mnt/l')}`, w.user.path('mnt')],
+    like: /the store \(\S+\/mnt\/l\) is at or below the mount point/,
+  },
+  'a mount point above the notes of servers': {
+    args: w => ['mount', ...w.grid, w.user.path('s')],
+    prepare: w => mkdir(w.user.path('s')),
+    like: /where servers leave their notes \(\S+\/s\/tahoe-nfs\) is at or below the mount point/,
+  },
   'an address that is not loopback': {
     args: w => ['serve', ...w.grid, '--listen', '0.0.0.0:2049'],
     code: 2,
@@ -227,7 +259,10 @@ const cases: Record<string, Case> = {
     args: w => ['umount', w.user.path('mnt')],
     like: /is not mounted, and no server of yours serves it/,
   },
-  'umount of what is no NFS mount': { args: () => ['umount', '/proc'], like: /is not an NFS mount \(proc\)/ },
+  'umount of what is no mount of ours': {
+    args: () => ['umount', '/proc'],
+    like: /is no mount of ours \(proc\)/,
+  },
   'status when nothing runs': { args: () => ['status'], like: /no server of yours runs/ },
   'status of a state that nothing serves': {
     args: w => ['status', '--state', w.user.path('root')],

@@ -5,6 +5,7 @@ import { createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'ava'
 import { pino } from 'pino'
+import { serveOnly } from '../../src/cli/frontends.ts'
 import { listener } from '../../src/cli/port.ts'
 import { start } from '../../src/cli/server.ts'
 import { MKDIR } from '../../src/nfs/proc/making.ts'
@@ -172,7 +173,7 @@ test('a backlog whose bytes are gone from the state is told of first, and nothin
 test('mount where nothing can be mounted serves in the background, survives its parent, and says the command', async t => {
   const { user, grid, root } = await world(t)
   // No mount.nfs is in this PATH, and no sh would look elsewhere for the client of the kernel.
-  const done = await user.run(['mount', ...grid, user.path('mnt')])
+  const done = await user.run(['mount', '--frontend', 'nfs', ...grid, user.path('mnt')])
   if (/is mounted/.test(done.out)) return t.pass() // this machine can mount; the kernel's tests judge that
   t.is(done.code, 0, done.err)
   t.regex(
@@ -183,7 +184,7 @@ test('mount where nothing can be mounted serves in the background, survives its 
   t.is(told.mountpoint, user.path('mnt'))
   t.regex((await user.run(['status'])).out, /mnt \(not mounted\): /)
   const log = await readFile(`${told.state}/log`, 'utf8')
-  t.regex(log, /"msg":"serving"/)
+  t.regex(log, /"msg":"serving on 127\.0\.0\.1:\d+"/)
   t.false(log.includes('URI') || log.includes(root.slice(9, 30)) || log.includes('note'))
   const end = await user.run(['umount', user.path('mnt')])
   t.is(end.code, 0, end.err)
@@ -194,7 +195,7 @@ test('mount where nothing can be mounted serves in the background, survives its 
 
 test('mount --foreground where nothing can be mounted serves until it is told to end', async t => {
   const { user, grid } = await world(t)
-  const child = user.start(['mount', '--foreground', ...grid, user.path('mnt')])
+  const child = user.start(['mount', '--frontend', 'nfs', '--foreground', ...grid, user.path('mnt')])
   let out = ''
   child.stdout!.setEncoding('utf8').on('data', text => (out += text))
   while (!out.includes('end it with') && child.exitCode === null)
@@ -235,7 +236,15 @@ test('a remembered port that another has is given up for a new one, but never wh
   await new Promise(resolve => other.once('listening', resolve))
   const { port } = other.address() as { port: number }
   await writeFile(user.path('port'), String(port))
-  const mount = { mountpoint: '/mnt/photos', type: 'nfs', port, path: '/', readOnly: false }
+  const mount = {
+    mountpoint: '/mnt/photos',
+    type: 'nfs',
+    port,
+    path: '/',
+    readOnly: false,
+    user: null,
+    number: '0:50',
+  }
   await t.throwsAsync(
     listener(user.dir, null, async () => [mount]),
     { message: new RegExp(`^port ${port} is in use: /mnt/photos is mounted through it: end the program`) },
@@ -256,6 +265,7 @@ test('where export paths are tokens, each one asked for over the control socket 
       cacheDir: user.path('c'),
       cacheSize: 0,
       ttl: 1000,
+      frontend: 'nfs',
       listen: { host: '127.0.0.1', port: 0 },
       owner: { uid: 0, gid: 0 },
       readOnly: false,
@@ -263,7 +273,12 @@ test('where export paths are tokens, each one asked for over the control socket 
       tokens: true,
       logLevel: 'info',
     },
-    { mountpoint: null, log: pino({ level: 'silent' }), signal: new AbortController().signal },
+    {
+      plan: serveOnly,
+      mountpoint: null,
+      log: pino({ level: 'silent' }),
+      signal: new AbortController().signal,
+    },
   )
   t.teardown(() => running.close())
   const [first, second] = [

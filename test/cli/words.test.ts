@@ -8,27 +8,32 @@ import { homeIn } from '../../src/cli/caller.ts'
 import { locate } from '../../src/cli/find.ts'
 import { LogFile, logger, plainly } from '../../src/cli/logging.ts'
 import { quoted } from '../../src/cli/mountpoint.ts'
-import { parseMountinfo, parseMountList, parseNfsstat } from '../../src/cli/mounts.ts'
+import { mountOf, parseMountList, parseNfsstat } from '../../src/cli/mounts.ts'
 import { withoutCaps } from '../../src/cli/secrets.ts'
 import { address, bytes, seconds } from '../../src/cli/settings.ts'
+import { inUse } from '../../src/cli/using.ts'
 import { inWords, printable, whileInWords, withoutCode } from '../../src/cli/words.ts'
+import { parseMountLines } from '../../src/fuse/mountinfo.ts'
 
-test('mountinfo: paths with octal escapes, optional tags, and of NFS mounts from this machine the port and the path', t => {
+test('mountinfo: paths with octal escapes, optional tags, of NFS mounts from this machine the port and the path, of FUSE mounts the user', t => {
   const text = [
     '22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw',
     '97 22 0:50 / /mnt/my\\040photos\\134x\\011y rw,nosuid shared:7 master:2 - nfs 127.0.0.1:/ rw,vers=3,hard,nolock,proto=tcp,port=761,timeo=600,mountaddr=127.0.0.1,mountport=761,addr=127.0.0.1',
     '98 22 0:51 / /far ro - nfs 192.0.2.7:/x rw,vers=3,port=761,addr=192.0.2.7',
     '99 22 0:52 / /v6 rw - nfs [::1]:/a\\040b/c ro,vers=3,proto=tcp6,port=700,addr=::1',
     '100 22 0:53 / /four rw - nfs4 127.0.0.1:/ rw,vers=4.2,addr=127.0.0.1',
+    '101 22 0:54 / /fuse rw,nosuid,nodev - fuse.tahoe-nfs tahoe-nfs rw,user_id=1000,group_id=100,default_permissions',
     'not a line of it',
     '',
   ].join('\n')
-  t.deepEqual(parseMountinfo(text), [
-    { mountpoint: '/', type: 'ext4', port: null, path: '/', readOnly: false },
-    { mountpoint: '/mnt/my photos\\x\ty', type: 'nfs', port: 761, path: '/', readOnly: false },
-    { mountpoint: '/far', type: 'nfs', port: null, path: '/', readOnly: true },
-    { mountpoint: '/v6', type: 'nfs', port: 700, path: '/a b/c', readOnly: true },
-    { mountpoint: '/four', type: 'nfs4', port: null, path: '/', readOnly: false },
+  const plain = { port: null, path: '/', readOnly: false, user: null }
+  t.deepEqual(parseMountLines(text).map(mountOf), [
+    { ...plain, mountpoint: '/', type: 'ext4', number: '8:1' },
+    { ...plain, mountpoint: '/mnt/my photos\\x\ty', type: 'nfs', port: 761, number: '0:50' },
+    { ...plain, mountpoint: '/far', type: 'nfs', readOnly: true, number: '0:51' },
+    { ...plain, mountpoint: '/v6', type: 'nfs', port: 700, path: '/a b/c', readOnly: true, number: '0:52' },
+    { ...plain, mountpoint: '/four', type: 'nfs4', number: '0:53' },
+    { ...plain, mountpoint: '/fuse', type: 'fuse.tahoe-nfs', user: { uid: 1000, gid: 100 }, number: '0:54' },
   ])
 })
 
@@ -47,11 +52,34 @@ test('macOS: `mount` tells what is mounted, and `nfsstat -m` from which port of 
     '127.0.0.1:/tahoe-0123 on /Volumes/eve/Tahoe (nfs, nodev, nosuid, mounted by eve)',
     'nas.example:/export on /Volumes/office (nfs)',
   ].join('\n')
+  const plain = { port: null, path: '/', readOnly: false, user: null, number: null }
   t.deepEqual(parseMountList(list, parseNfsstat(stats)), [
-    { mountpoint: '/', type: 'apfs', port: null, path: '/', readOnly: true },
-    { mountpoint: '/Volumes/eve/Tahoe', type: 'nfs', port: 50123, path: '/', readOnly: false },
-    { mountpoint: '/Volumes/office', type: 'nfs', port: null, path: '/', readOnly: false },
+    { ...plain, mountpoint: '/', type: 'apfs', readOnly: true },
+    { ...plain, mountpoint: '/Volumes/eve/Tahoe', type: 'nfs', port: 50123 },
+    { ...plain, mountpoint: '/Volumes/office', type: 'nfs' },
   ])
+})
+
+test('who uses a mount is named, some of many, and that not all may be looked at is said', t => {
+  const nobody = { by: [], hidden: 0, below: [] }
+  const by = Array.from({ length: 11 }, (_, i) => ({ pid: 100 + i, name: 'vim' }))
+  t.is(
+    inUse({
+      ...nobody,
+      by: [
+        { pid: 1234, name: 'vim' },
+        { pid: 99, name: 'bash' },
+      ],
+    }),
+    'in use by vim (1234), bash (99)',
+  )
+  t.regex(inUse({ ...nobody, by }), /^in use by (vim \(\d+\), ){8}3 more$/)
+  t.is(inUse({ ...nobody, below: ['/mnt/x'] }), 'in use by what is mounted on /mnt/x')
+  t.is(inUse({ ...nobody, hidden: 1 }), 'in use (1 process of others may not be looked at)')
+  t.is(
+    inUse({ by: [{ pid: 7, name: 'cp' }], hidden: 40, below: [] }),
+    'in use by cp (7) (40 processes of others may not be looked at)',
+  )
 })
 
 test('sizes are powers of 1024, with or without their unit spelt out', t => {

@@ -6,8 +6,8 @@ import test, { type ExecutionContext } from 'ava'
 type Body = (t: ExecutionContext) => Promise<void>
 
 export const needs =
-  (there: boolean, what: string) =>
+  (there: boolean, what: string, run: typeof test | typeof test.serial = test) =>
   (title: string, body: Body): void => {
-    if (there || process.env.CI === 'true') test(title, body)
+    if (there || process.env.CI === 'true') run(title, body)
     else test.skip(`${title} (skipped: needs ${what})`, body)
   }

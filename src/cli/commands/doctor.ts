@@ -4,6 +4,7 @@ import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { FsError } from '../../errors.ts'
+import { whyNoFuse } from '../../fuse/machine.ts'
 import { silent } from '../../log.ts'
 import { gridName, gridOf, openGrid } from '../grid.ts'
 import { whyNoMount } from '../mountpoint.ts'
@@ -12,6 +13,8 @@ import { defaultNode } from '../settings.ts'
 import { FAILED, Wrong } from '../wrong.ts'
 
 type Finding = { readonly what: string; readonly ok: boolean; readonly detail: string }
+const isLinux = process.platform === 'linux'
+
 type DoctorOptions = { nodeDirectory: string; grid?: string }
 
 export const doctor = (program: Command): Command =>
@@ -21,17 +24,25 @@ export const doctor = (program: Command): Command =>
     .option('--grid <GRID>', 'another grid than the usual one, as for mount')
     .description('what this machine can do, and what is missing')
     .action(async (options: DoctorOptions) => {
-      const findings = [node(), await mounting(), await grid(options), await servers()]
+      const ways = await mounting()
+      const findings = [node(), ...ways, await grid(options), await servers()]
       for (const { what, ok, detail } of findings)
         console.log(`${ok ? 'ok     ' : 'missing'}  ${what}: ${detail}`)
-      if (findings.some(finding => !finding.ok)) process.exitCode = FAILED
+      const mayMount = ways.some(way => way.ok) // one is enough
+      const isLacking = findings.some(finding => !finding.ok && !ways.includes(finding))
+      if (isLacking || !mayMount) process.exitCode = FAILED
     })
 
 const node = (): Finding => ({ what: 'Node', ok: true, detail: process.version })
 
-async function mounting(): Promise<Finding> {
-  const why = await whyNoMount()
-  return { what: 'mounting over NFS', ok: why === null, detail: why ?? 'this user can mount' }
+async function mounting(): Promise<Finding[]> {
+  const finding = (what: string, why: string | null): Finding => ({
+    what,
+    ok: why === null,
+    detail: why ?? 'this user can mount',
+  })
+  const nfs = finding('mounting over NFS', await whyNoMount())
+  return isLinux ? [nfs, finding('mounting over FUSE', await whyNoFuse())] : [nfs]
 }
 
 async function grid(options: DoctorOptions): Promise<Finding> {
@@ -66,6 +77,6 @@ async function folders(dirs: readonly string[], name: string): Promise<string> {
 
 async function servers(): Promise<Finding> {
   const all = await running()
-  const places = all.map(({ status }) => status.mountpoint ?? status.address)
+  const places = all.map(({ status }) => status.mountpoint ?? status.address ?? status.state)
   return { what: 'servers that run', ok: true, detail: all.length === 0 ? 'none' : places.join(', ') }
 }

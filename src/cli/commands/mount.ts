@@ -5,32 +5,35 @@ import { fork } from 'node:child_process'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import type { Logger } from 'pino'
+import { frontends, type Plan, planFor } from '../frontends.ts'
 import { live } from '../live.ts'
 import { LogFile, logger, Stderr } from '../logging.ts'
-import { attach, mayMount, mountCommand, mountpointOf, quoted, whyNoMount } from '../mountpoint.ts'
-import { mountAt, mountScript } from '../mounts.ts'
+import { attach, mayMount, mountCommand, mountpointOf, quoted } from '../mountpoint.ts'
 import { lastWhile } from '../publish.ts'
 import { type Running, start } from '../server.ts'
 import { type Options, type Settings, settle, withOptions } from '../settings.ts'
-import { untilEnd, untilSignal } from '../signals.ts'
+import { type Cause, untilEnd, untilSignal } from '../signals.ts'
+import { served } from '../standing.ts'
+import { takeAway } from '../unmount.ts'
 import { fromBefore, kept, type Waiting } from '../waiting.ts'
 import { BACKLOG_KEPT, FAILED, USED_WRONGLY, Wrong } from '../wrong.ts'
 
-type Orders = { readonly settings: Settings; readonly mountpoint: string }
+type Orders = { readonly settings: Settings; readonly mountpoint: string; readonly plan: Plan }
 type Report = { readonly done: string } | { readonly failed: string; readonly exitCode: number }
 
 export const mount = (program: Command): Command =>
-  withOptions(program.command('mount'))
+  withOptions(program.command('mount'), frontends)
     .argument('[MOUNTPOINT]', 'an empty directory (default: ~/Tahoe)')
     .description('serve, mount, and go to the background; takes over a mount whose server is gone')
     .option('--foreground', 'stay, and show what is going on')
     .action(async (given: string | undefined, options: Options & { foreground?: true }) => {
-      const settings = await settle(options)
       const { mountpoint, undo } = await mountpointOf(given)
       try {
+        const settings = await settle(options, mountpoint)
         await mayMount(mountpoint, settings)
-        if (options.foreground) await foreground({ settings, mountpoint })
-        else console.log(await background({ settings, mountpoint }))
+        const orders = { settings, mountpoint, plan: await planFor(mountpoint, settings) }
+        if (options.foreground) await foreground(orders)
+        else console.log(await background(orders))
       } catch (err) {
         await undo()
         throw err
@@ -44,23 +47,26 @@ export const daemon = (program: Command): Command =>
     process.once('message', (orders: Orders) => void obey(orders))
   })
 
-async function foreground({ settings, mountpoint }: Orders): Promise<void> {
+async function foreground({ settings, mountpoint, plan }: Orders): Promise<void> {
+  process.chdir('/') // it may be the mount point
   const stderr = new Stderr()
   const log = logger(settings.logLevel, stderr)
   const { signal } = untilSignal()
-  const running = await start(settings, { mountpoint, log, signal })
+  const running = await start(settings, { plan, mountpoint, log, signal })
   stderr.open()
+  let cause: Cause = 'asked'
   try {
     console.log(await mountOrSay(running, mountpoint))
     const stop = live(running)
-    await untilEnd(signal, running.stopped)
+    cause = await untilEnd(signal, running.ended)
     stop()
   } finally {
-    const left = await end(running, mountpoint, log, signal)
+    const left = await end(running, mountpoint, log, cause)
     if (left.files > 0) {
       console.error(kept(left, settings.stateDir))
       process.exitCode = BACKLOG_KEPT
     }
+    if (running.fuse?.isStuck()) process.exit()
   }
 }
 
@@ -86,7 +92,7 @@ async function background(orders: Orders): Promise<string> {
   return report.done
 }
 
-async function obey({ settings, mountpoint }: Orders): Promise<void> {
+async function obey({ settings, mountpoint, plan }: Orders): Promise<void> {
   const lines = new LogFile()
   const log = logger(settings.logLevel, lines)
   process.on('uncaughtExceptionMonitor', err => log.error({ err }, 'not meant to happen: it ends here'))
@@ -96,7 +102,7 @@ async function obey({ settings, mountpoint }: Orders): Promise<void> {
   process.once('disconnect', abandoned)
   let running: Running
   try {
-    running = await start(settings, { mountpoint, log, signal: ending.signal })
+    running = await start(settings, { plan, mountpoint, log, signal: ending.signal })
     lines.open(join(settings.stateDir, 'log'))
   } catch (err) {
     return fail(err)
@@ -105,13 +111,14 @@ async function obey({ settings, mountpoint }: Orders): Promise<void> {
     const done = await mountOrSay(running, mountpoint)
     process.off('disconnect', abandoned)
     report({ done }, () => {})
-    log.info({ port: running.port }, 'serving')
+    log.info({ mountpoint }, `serving ${served(running.status())}`)
   } catch (err) {
     await running.close()
     return fail(err)
   }
-  await untilEnd(ending.signal, running.stopped)
-  const { files, bytes } = await end(running, mountpoint, log, ending.signal)
+  const cause = await untilEnd(ending.signal, running.ended)
+  log.info({ cause }, 'ending')
+  const { files, bytes } = await end(running, mountpoint, log, cause)
   if (files > 0) log.warn({ files, bytes }, 'not everything is on the grid; it is kept for the next start')
   log.info({}, 'ended')
   process.exit(0)
@@ -130,22 +137,23 @@ function fail(err: unknown): void {
 
 /** Where nothing can be mounted it is served all the same, and the command said. */
 async function mountOrSay(running: Running, mountpoint: string): Promise<string> {
-  const { address, readOnly, pending } = running.status()
-  const lines = [...running.warnings, ...fromBefore(pending)]
-  const orphan = await mountAt(mountpoint)
-  const why = orphan ? null : await whyNoMount()
+  const status = running.status()
+  const { nfs, fuse, whyNot } = running
+  const lines = [...running.warnings, ...fromBefore(status.pending)]
   const ended = `end it with: tahoe-nfs umount ${quoted(mountpoint)}`
-  if (why === null) {
-    const attached = await attach(running, mountpoint)
+  const by = `served by process ${process.pid} ${served(status)}; ${ended}`
+  if (fuse) {
+    lines.push(`${mountpoint} is mounted${mode(status.readOnly)}, ${by}`)
+    if (nfs) lines.push('mount it elsewhere over NFS with', `  ${mountCommand(nfs, status, 'MOUNTPOINT')}`)
+  } else if (whyNot === null) {
+    const attached = await attach(nfs!, status.readOnly, mountpoint)
     if (attached.warning !== '') lines.push(attached.warning)
-    lines.push(
-      `${mountpoint} is ${attached.how}${mode(attached.readOnly)}, served by process ${process.pid} on ${address}; ${ended}`,
-    )
+    lines.push(`${mountpoint} is ${attached.how}${mode(attached.readOnly)}, ${by}`)
   } else {
     lines.push(
-      `serving ${address}${mode(readOnly)} by process ${process.pid}, not mounted: ${why}`,
+      `serving ${status.address}${mode(status.readOnly)} by process ${process.pid}, not mounted: ${whyNot}`,
       'mount it with',
-      `  ${mountCommand(running, mountpoint)}`,
+      `  ${mountCommand(nfs!, status, mountpoint)}`,
       ended,
     )
   }
@@ -155,25 +163,12 @@ async function mountOrSay(running: Running, mountpoint: string): Promise<string>
 const mode = (readOnly: boolean): string => (readOnly ? ' (read-only)' : '')
 
 /**
- * Unmounts first: a mount without a server hangs whoever looks at it. Then what waits is
+ * Unmounts first: a mount without a server hangs or fails whoever looks at it. Then what waits is
  * published, as far as that goes; what is left is kept. Who asked for the end has waited already.
  */
-async function end(running: Running, mountpoint: string, log: Logger, signal: AbortSignal): Promise<Waiting> {
-  if ((await mountAt(mountpoint))?.port === running.port) {
-    await mountScript('umount', mountpoint).catch(async (err: unknown) => {
-      log.warn(
-        { error: (err as Error).message },
-        'it is detached instead; programs that still use it wait until it is mounted again',
-      )
-      await mountScript('umount', '--lazy', mountpoint).catch((err: unknown) =>
-        log.error(
-          { error: (err as Error).message },
-          'it could not be detached either: it stays mounted, and waits for a server until it is unmounted with --force',
-        ),
-      )
-    })
-  }
-  const left = signal.aborted ? await lastWhile(running) : running.status().pending
+async function end(running: Running, mountpoint: string, log: Logger, cause: Cause): Promise<Waiting> {
+  await takeAway(running, mountpoint, log)
+  const left = cause === 'asked' ? running.status().pending : await lastWhile(running)
   await running.close()
   return left
 }

@@ -1,6 +1,7 @@
 // `tahoe-nfs serve`: serve only, and say how to mount it.
 
 import type { Command } from 'commander'
+import { serveOnly } from '../frontends.ts'
 import { logger, Stderr } from '../logging.ts'
 import { mountCommand } from '../mountpoint.ts'
 import { lastWhile } from '../publish.ts'
@@ -11,21 +12,22 @@ import { fromBefore, kept } from '../waiting.ts'
 import { BACKLOG_KEPT } from '../wrong.ts'
 
 export const serve = (program: Command): Command =>
-  withOptions(program.command('serve'))
+  withOptions(program.command('serve'), ['auto', 'nfs'])
     .description('serve only, in the foreground; prints the command that mounts it')
     .action(async (options: Options) => {
-      const settings = await settle(options)
+      const settings = await settle(options, null)
       const { signal } = untilSignal()
       const stderr = new Stderr()
       const log = logger(settings.logLevel, stderr)
-      const running = await start(settings, { mountpoint: null, log, signal })
+      const running = await start(settings, { plan: serveOnly, mountpoint: null, log, signal })
       stderr.open()
-      const { address, readOnly, pending } = running.status()
+      const status = running.status()
+      const { address, readOnly, pending } = status
       for (const line of fromBefore(pending)) console.log(line)
       console.log(`serving ${address}${readOnly ? ' (read-only)' : ''}; mount it with`)
-      console.log(`  ${mountCommand(running, 'MOUNTPOINT')}`)
-      await untilEnd(signal, running.stopped)
-      const left = signal.aborted ? await lastWhile(running) : running.status().pending
+      console.log(`  ${mountCommand(running.nfs!, status, 'MOUNTPOINT')}`)
+      const cause = await untilEnd(signal, running.ended)
+      const left = cause === 'signal' ? await lastWhile(running) : running.status().pending
       await running.close()
       if (left.files === 0) return
       console.error(kept(left, settings.stateDir))

@@ -32,6 +32,10 @@ export const status = (program: Command): Command =>
 const isMounted = async ({ mountpoint }: Status): Promise<boolean> =>
   mountpoint !== null && (await mountAt(mountpoint)) !== undefined
 
+/** `NFS on 127.0.0.1:761`, `FUSE`, or both. */
+const frontends = ({ frontend, address }: Status): string =>
+  [...(frontend === 'fuse' ? ['FUSE'] : []), ...(address === null ? [] : [`NFS on ${address}`])].join(' and ')
+
 export function described(s: Status, mounted: boolean, now = Date.now()): string {
   const { mountpoint, grid, cache, pending } = s
   const lasting = (at: string): string => `for ${whileInWords(now - Date.parse(at))}`
@@ -40,7 +44,7 @@ export function described(s: Status, mounted: boolean, now = Date.now()): string
     : `out of reach ${lasting(grid.since)}: ${withoutCode(grid.lastError)}`
   const where = mountpoint === null ? 'no mount point' : mounted ? mountpoint : `${mountpoint} (not mounted)`
   return [
-    `${where}: ${s.readOnly ? 'read-only' : 'read-write'}, NFS on ${s.address}, process ${s.pid}`,
+    `${where}: ${s.readOnly ? 'read-only' : 'read-write'}, ${frontends(s)}, process ${s.pid}`,
     `  grid     ${grid.kind} ${grid.name}, ${reach}`,
     `  cache    ${inWords(cache.bytes)} of ${inWords(cache.limit)}`,
     `  waiting  ${pending.oldest === null ? 'nothing' : `${amount(pending)}, the oldest ${lasting(pending.oldest)}`}`,

@@ -7,15 +7,15 @@ import type { Command } from 'commander'
 import { askControl } from '../../control/client.ts'
 import { servedAt } from '../find.ts'
 import { placeOf, quoted } from '../mountpoint.ts'
-import { mountAt, mountScript } from '../mounts.ts'
+import { type Mount, mountAt, mounts } from '../mounts.ts'
+import { fateOf, refusal } from '../orphan.ts'
 import { at, type Found, running, type Status } from '../places.ts'
 import { first, GRACE, publish } from '../publish.ts'
 import { withoutCaps } from '../secrets.ts'
 import { untilSignal } from '../signals.ts'
+import { detach, isFuse, unmount } from '../unmount.ts'
 import { clashLines, clashSince, kept } from '../waiting.ts'
 import { BACKLOG_KEPT, Wrong } from '../wrong.ts'
-
-const linux = process.platform === 'linux'
 
 /** Milliseconds for a server to end. */
 const PATIENCE = 15_000
@@ -36,20 +36,14 @@ export const umount = (program: Command): Command =>
     .action(async (given: string, { force, wait }: { force?: true; wait?: true }) => {
       const began = Date.now()
       const mountpoint = await placeOf(given)
+      process.chdir('/') // or this very process may keep it busy
       const mounted = await mountAt(mountpoint)
       const server = servedAt(mountpoint, mounted, await running())
       if (!mounted && !server)
         throw new Wrong(`${mountpoint} is not mounted, and no server of yours serves it`)
-      if (mounted && !mounted.type.startsWith('nfs'))
-        throw new Wrong(
-          `${mountpoint} is not an NFS mount (${mounted.type}); unmount it with: umount ${quoted(mountpoint)}`,
-        )
-      if (mounted && !server && !force)
-        throw new Wrong(
-          `${mountpoint} is mounted, but its server does not run: mount it again with tahoe-nfs mount, or give --force`,
-        )
-      if (mounted)
-        await mountScript('umount', ...(force ? ['--force', ...(linux ? ['--lazy'] : [])] : []), mountpoint)
+      if (mounted) await take(mounted, server, force === true)
+      if (server && mounted && isBesides(server.status, mountpoint))
+        return console.log(`${mountpoint} is unmounted; its server goes on with ${server.status.mountpoint}`)
       const before = server && (await finish(server, wait === true))
       const last = server && ((await stop(server)) ?? before)
       console.log(
@@ -63,6 +57,43 @@ export const umount = (program: Command): Command =>
       console.log(kept(last.pending, last.state))
       process.exitCode = BACKLOG_KEPT
     })
+
+/** Unmounts it, if it is ours to unmount; refuses while somebody uses it, and says who. */
+async function take(mounted: Mount, server: Found | undefined, force: boolean): Promise<void> {
+  const { mountpoint, type } = mounted
+  if (!isFuse(mounted) && !type.startsWith('nfs'))
+    throw new Wrong(
+      `${mountpoint} is no mount of ours (${type}); unmount it with: umount ${quoted(mountpoint)}`,
+    )
+  if (force) return detach(mounted, { force })
+  if (!server && !isFuse(mounted))
+    throw new Wrong(
+      `${mountpoint} is mounted, but its server does not run: mount it again with tahoe-nfs mount, or give --force`,
+    )
+  if (!server) {
+    const fate = await fateOf(mounted)
+    if (fate === 'gone') return detach(mounted)
+    throw new Wrong(refusal(mounted, fate))
+  }
+  const { mountpoint: own, address } = server.status
+  const others =
+    own === mountpoint
+      ? (await mounts()).filter(each => each.port !== null && address?.endsWith(`:${each.port}`))
+      : []
+  if (isFuse(mounted) && others.length > 0)
+    throw new Wrong(
+      `its server is also mounted over NFS, on ${others.map(each => each.mountpoint).join(', ')}: unmount that first, or give --force`,
+    )
+  await unmount(mounted).catch((err: unknown) => {
+    if (err instanceof Wrong && /\bin use\b/.test(err.message))
+      throw new Wrong(`${err.message}; end what uses it, or give --force`)
+    throw err
+  })
+}
+
+/** Whether what is mounted there is served besides what the server itself has mounted elsewhere. */
+const isBesides = ({ frontend, mountpoint }: Status, where: string): boolean =>
+  frontend === 'fuse' && mountpoint !== where
 
 /**
  * Has what waits published, for as long as it may take, and gives the last status that is
