@@ -124,7 +124,7 @@ class OpenFiles implements Files {
 
 /** What happens in between, as a test can say it to another process. */
 export type Interruption = {
-  /** What the test is asked to do, or what is done where the rules run. */
+  /** What the test is asked to do, or what is done where the rules run, in the directory of the files. */
   readonly happens: { readonly ask: string } | { readonly sh: string }
   /** Once in so many steps, about. */
   readonly every: number
@@ -140,9 +140,9 @@ export type FsxPlan = {
   readonly between: readonly Interruption[]
 }
 
-const happen = async ({ happens }: Interruption): Promise<void> => {
+const happen = async ({ happens }: Interruption, dir: string): Promise<void> => {
   if ('ask' in happens) ask(happens.ask)
-  else await sh('/', happens.sh)
+  else await sh(dir, happens.sh)
 }
 
 const kinds: Record<string, { readonly share: number; readonly bounds: Bounds }> = {
@@ -169,8 +169,8 @@ export function fsx({ seed, steps, between }: FsxPlan): Rules {
         const each = between.find(({ every }) => chance.below(every) === 0)
         if (!each) return
         if (each.files === 'closed') await files.close()
-        if (each.files === 'lost') await files.lose(each.kept ?? 'acknowledged', () => happen(each))
-        else await happen(each)
+        if (each.files === 'lost') await files.lose(each.kept ?? 'acknowledged', () => happen(each, dir))
+        else await happen(each, dir)
       }
       return fsxIn(dir, { seed, steps: Math.round(steps * share), bounds, between: meanwhile, remembers })
     },

@@ -45,7 +45,7 @@ export const data: Rules = {
     await writeFile(join(dir, 'text'), 'one\ntwo\n', { mode: 0o640 })
     await chmod(join(dir, 'text'), 0o640)
     const edit = (...commands: string[]): Promise<string> => {
-      const all = ['set nocompatible', 'set directory=. swapfile', ...commands, 'wq']
+      const all = ['set nocompatible backupskip=', 'set directory=. swapfile', ...commands, 'wq']
       return run(dir, 'vim', ['-u', 'NONE', '-i', 'NONE', '-es', ...all.flatMap(c => ['-c', c]), 'text'])
     }
     await edit('set backup backupdir=. backupcopy=no fsync', '%s/one/first/')
