@@ -36,6 +36,9 @@ const MAX_READ_AHEAD = 16 << 20
 /** Buffers for requests that are kept when they are not needed. */
 const SPARE = 8
 
+/** WRITEs that may wait, for the grid say, with their bytes in memory; the next ones are refused. */
+const MAX_WRITES = 256
+
 /** Milliseconds after which what could not be done just then is tried again, and for how long. */
 const AGAIN = 50
 const AGAIN_FOR = 300_000
@@ -80,6 +83,8 @@ export class Session implements Fuse {
   readonly #idle = Promise.withResolvers<void>()
   readonly #closed = Promise.withResolvers<void>()
   readonly #spare: Buffer[] = []
+  /** WRITEs at work that have a buffer of their own. */
+  #writes = 0
   /** A reply is written before anything else can happen, so one place will do for all. */
   readonly #scratch = Buffer.alloc(4096)
   /** Nothing more is begun. */
@@ -139,9 +144,17 @@ export class Session implements Fuse {
       void this.#dispatch(name, header, new Body(request, k.fuse_in_header.bytes, length))
       return buffer
     }
-    void this.#dispatch(name, header, new Body(buffer, k.fuse_in_header.bytes, length))?.then(() => {
-      if (this.#spare.length < SPARE) this.#spare.push(buffer)
-    })
+    if (this.#writes >= MAX_WRITES) {
+      this.#fail(header.unique, name, new Errno('ENOMEM'))
+      return buffer
+    }
+    this.#writes++
+    void Promise.resolve(this.#dispatch(name, header, new Body(buffer, k.fuse_in_header.bytes, length))).then(
+      () => {
+        this.#writes--
+        if (this.#spare.length < SPARE) this.#spare.push(buffer)
+      },
+    )
     return this.#buffer()
   }
 

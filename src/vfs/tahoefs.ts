@@ -13,12 +13,12 @@ import { NAME_MAX } from './names.ts'
 import { BlockCache } from './read/cache.ts'
 import { Contents } from './read/content.ts'
 import { Reader } from './read/reader.ts'
-import type { Op } from './state/schema.ts'
 import { State } from './state/state.ts'
+import type { Change } from './tree/change.ts'
 import { type Folder, indexAfter } from './tree/folder.ts'
-import { attrOf, type Inode, type Owner, touch } from './tree/inode.ts'
+import { attrOf, type Inode, type Owner } from './tree/inode.ts'
 import { Listings } from './tree/listings.ts'
-import { Change, Tree } from './tree/tree.ts'
+import { Tree } from './tree/tree.ts'
 import { Usage } from './usage.ts'
 import type * as V from './vfs.ts'
 import { Adoption, MUTABLE_MAX } from './write/adoption.ts'
@@ -27,6 +27,7 @@ import { Committer } from './write/committer.ts'
 import { type Disk, disk as thisDisk } from './write/disk.ts'
 import type { Draft } from './write/draft.ts'
 import { Drawing } from './write/drawing.ts'
+import { Durable } from './write/durable.ts'
 import { Once } from './write/once.ts'
 import type { Conflict, Pending } from './write/pending.ts'
 import { Publisher } from './write/publisher.ts'
@@ -64,9 +65,7 @@ export type TahoefsOptions = {
 export class Tahoefs implements V.Vfs {
   readonly root: V.FileId
   readonly nameMax = NAME_MAX
-  writeverf: Uint8Array = crypto.getRandomValues(new Uint8Array(8))
   readonly #readOnly: boolean
-  readonly #fsync: 'local' | 'grid'
   readonly #state: State
   readonly #asker: Asker
   readonly #tree: Tree
@@ -81,10 +80,9 @@ export class Tahoefs implements V.Vfs {
   readonly #adoption: Adoption
   readonly #once: Once
   readonly #publisher: Publisher
+  readonly #durable: Durable
   readonly #log: Log
   readonly #usage: Usage
-  /** Why nothing may change any more until a restart. */
-  #trouble: string | null = null
 
   private constructor(
     options: TahoefsOptions,
@@ -98,10 +96,11 @@ export class Tahoefs implements V.Vfs {
     this.#owner = owner
     this.#log = log
     this.#readOnly = options.readOnly === true || root.authority !== 'write'
-    this.#fsync = options.fsync ?? 'local'
     this.#state = state
     this.#asker = asker
-    const tree = new Tree(state, root, { failed: err => this.#broken(err) })
+    const failed = (err: unknown) => this.#durable.broken(err)
+    const commit = (draft: Draft) => this.#durable.draft(draft)
+    const tree = new Tree(state, root, { failed })
     this.#tree = tree
     this.#cache = cache
     this.#staging = staging
@@ -131,10 +130,17 @@ export class Tahoefs implements V.Vfs {
       asker,
       staging,
       drawing,
-      commit: draft => this.#commit(draft),
-      failed: err => this.#broken(err),
+      commit,
+      failed,
       log,
       tempo: options.tempo ?? {},
+    })
+    this.#durable = new Durable({
+      tree,
+      committer: this.#committer,
+      publisher: this.#publisher,
+      fsync: options.fsync ?? 'local',
+      log,
     })
     this.#changes = new Changes(tree, owner, inode => this.#publisher.waits(inode))
     this.#adoption = new Adoption({
@@ -145,7 +151,7 @@ export class Tahoefs implements V.Vfs {
       staging,
       changes: this.#changes,
       waits: inode => this.#publisher.waits(inode),
-      commit: draft => this.#commit(draft),
+      commit,
     })
     this.#once = new Once(state)
     this.root = tree.root
@@ -170,7 +176,7 @@ export class Tahoefs implements V.Vfs {
       const { inodes, lost, orphans } = restore(fs.#tree, state, staging)
       await state.commit(orphans)
       if (lost === null) fs.#publisher.start(inodes)
-      else fs.#stop(lost)
+      else fs.#durable.stop(lost)
       return fs
     } catch (err) {
       for (const each of opened) await each.close()
@@ -180,6 +186,10 @@ export class Tahoefs implements V.Vfs {
 
   get readOnly(): boolean {
     return this.#readOnly
+  }
+
+  get writeverf(): Uint8Array {
+    return this.#durable.writeverf
   }
 
   /** What `status` tells of it. */
@@ -195,7 +205,7 @@ export class Tahoefs implements V.Vfs {
       reach: this.#asker.reach,
       pending: this.#publisher.pending(),
       conflicts: this.#publisher.conflicts(),
-      trouble: this.#trouble,
+      trouble: this.#durable.trouble,
     }
   }
 
@@ -219,13 +229,12 @@ export class Tahoefs implements V.Vfs {
     return this.#attr(this.#tree.inode(id))
   }
 
-  // TODO: nothing is told yet, and so nothing is fresh.
-  watch(_listener: (news: V.News) => void): () => void {
-    return () => {}
+  watch(listener: (news: V.News) => void): () => void {
+    return this.#tree.watch(listener)
   }
 
-  freshFor(_id: V.FileId): number {
-    return 0
+  freshFor(id: V.FileId): number {
+    return this.#listings.freshFor(id)
   }
 
   async getattr(id: V.FileId, call?: V.Call): Promise<V.Attr> {
@@ -237,6 +246,7 @@ export class Tahoefs implements V.Vfs {
     if (name === '.') return this.#attr(inode)
     if (name === '..') return this.#attr(this.#parent(inode))
     if (Buffer.byteLength(name) > NAME_MAX) throw new FsError('ENAMETOOLONG', 'lookup')
+    if (inode.edges === 0) throw new FsError('ENOENT', 'lookup in a removed directory')
     return this.#attr(await this.#listings.find(dir, name, call?.signal))
   }
 
@@ -294,33 +304,28 @@ export class Tahoefs implements V.Vfs {
     }
     await makeRoom(data.length, this.#staging, this.#publisher, call?.signal)
     const run = await this.#staging.append(data)
-    const change = new Change()
-    let draft: Draft
-    let before: V.Attr
     let inode: Inode
+    let change: Change
+    let result: V.Change
     try {
       while (this.#adoption.isDue((inode = file()))) await this.#adoption.ready(id, undefined, call?.signal)
       if (inode.cap?.mutable && offset + data.length > MUTABLE_MAX) throw new FsError('EFBIG', 'write')
-      before = this.#attr(inode)
-      draft = this.#changes.draft(inode, change)
+      change = this.#tree.change(call?.by)
+      result = this.#changes.write(inode, run, offset, change)
     } catch (err) {
       run.segment.users--
       throw err
     }
-    draft.write(run, offset)
-    touch(inode)
-    this.#publisher.waits(inode)
-    const after = this.#attr(inode)
     // What follows in the database needs it to come first, and waits for it by that.
-    if (change.ops.length > 0) this.#tree.commit(change).catch(() => {})
-    if (stable) await this.#synced(inode, call?.signal)
-    return { before, after, count: data.length, stable }
+    this.#tree.commit(change).catch(() => {})
+    if (stable) await this.#durable.content(inode, call?.signal)
+    return { ...result, count: data.length, stable }
   }
 
   async commit(id: V.FileId, call?: V.Call): Promise<V.Attr> {
     const inode = this.#tree.inode(id)
-    if (this.#trouble !== null) throw new FsError('EIO', `commit: ${this.#trouble}`)
-    await this.#synced(inode, call?.signal)
+    if (this.#durable.trouble !== null) throw new FsError('EIO', `commit: ${this.#durable.trouble}`)
+    await this.#durable.content(inode, call?.signal)
     return this.#attr(inode)
   }
 
@@ -341,9 +346,9 @@ export class Tahoefs implements V.Vfs {
       }
       this.#mayChange('setattr', inode)
       refuseAttrs('setattr', inode.kind, this.#owner, wanted)
-      const change = new Change()
+      const change = this.#tree.change(call?.by)
       const result = this.#changes.setattr(inode, wanted, change)
-      await this.#durable(change, kept(result))
+      await this.#durable.change(change, kept(result))
       return result
     })
   }
@@ -410,14 +415,16 @@ export class Tahoefs implements V.Vfs {
     fromName: string,
     toDir: V.FileId,
     toName: string,
-    call?: V.ChangingCall,
+    call?: V.ChangingCall & { replace?: boolean | undefined },
   ): Promise<V.Renamed> {
+    const replaces = call?.replace !== false
     return this.#change(
       'rename',
       [fromDir, toDir],
       call,
-      ([from, to], change, inside) => this.#changes.rename(from!, fromName, to!, toName, inside, change),
-      () => this.#inside(toDir, toName, call),
+      ([from, to], change, inside) =>
+        this.#changes.rename(from!, fromName, to!, toName, { replaces, inside }, change),
+      async () => (replaces ? this.#inside(toDir, toName, call) : undefined),
     )
   }
 
@@ -439,7 +446,7 @@ export class Tahoefs implements V.Vfs {
     this.#asker.close()
     await stopped
     // Whoever wrote was told that it is not durable; it may as well be.
-    const left = this.#trouble === null ? this.#publisher.drafts : []
+    const left = this.#durable.trouble === null ? this.#publisher.drafts : []
     await Promise.all(left.map(draft => this.#committer.commit(draft))).catch(err =>
       this.#log.warn({ err }, 'what was written last could not be kept'),
     )
@@ -465,9 +472,9 @@ export class Tahoefs implements V.Vfs {
       const inside = await look()
       const places = dirs.map(id => ({ dir: this.#tree.directory(id), folder: this.#tree.folder(id)! }))
       for (const { dir } of places) this.#mayChange(what, dir)
-      const change = new Change()
+      const change = this.#tree.change(call?.by)
       const result = work(places, change, inside)
-      await this.#durable(change, kept(result))
+      await this.#durable.change(change, kept(result))
       return result
     })
   }
@@ -495,53 +502,11 @@ export class Tahoefs implements V.Vfs {
     if (!(await this.#staging.hasReserve())) throw new FsError('ENOSPC', 'this disk is full')
   }
 
-  /** A change is durable, and then that it was made: done again after a crash in between, it is the same. */
-  async #durable(change: Change, made: readonly Op[]): Promise<void> {
-    const { drafts } = change
-    if (drafts.length === 0) change.ops.push(...made)
-    await this.#tree.commit(change)
-    if (drafts.length === 0) return
-    for (const draft of drafts) if (!draft.dead) await this.#commit(draft)
-    await this.#tree.commit({ ops: made, after: [] })
-  }
-
-  async #commit(draft: Draft): Promise<void> {
-    try {
-      await this.#committer.commit(draft)
-    } catch (err) {
-      throw this.#broken(err)
-    }
-    this.#publisher.sweep()
-  }
-
-  /** What was done to an inode's content survives, here or on the grid. */
-  async #synced(inode: Inode, signal: AbortSignal | undefined): Promise<void> {
-    const draft = inode.local?.draft
-    if (draft && !draft.isDurable) await this.#commit(draft)
-    if (this.#fsync === 'grid' && inode.local && inode.edges > 0)
-      await waitFor(this.#publisher.flush(inode.id), signal, 'fsync')
-  }
-
-  /** After a failed commit nobody knows what the disk holds; a second try would lie. */
-  #broken(err: unknown): FsError {
-    const message = err instanceof FsError ? err.message.replace(/^\w+: /, '') : (err as Error).message
-    if (this.#trouble === null) {
-      this.#log.error({ err }, 'what is written can no longer be kept: nothing may change until a restart')
-      this.#stop(`${message}; nothing may change until a restart`)
-    }
-    return new FsError('EIO', message, { cause: err })
-  }
-
-  #stop(why: string): void {
-    this.#trouble = why
-    this.writeverf = crypto.getRandomValues(new Uint8Array(8))
-    void this.#publisher.stop()
-  }
-
   /** ESTALE came before: a client should let go of what is not there. */
   #mayChange(what: string, inode: Inode): void {
     if (this.#readOnly) throw new FsError('EROFS', `${what}: this mount is read-only`)
-    if (this.#trouble !== null) throw new FsError('EIO', `${what}: ${this.#trouble}`)
+    const { trouble } = this.#durable
+    if (trouble !== null) throw new FsError('EIO', `${what}: ${trouble}`)
     if (!inode.writable) throw new FsError('EROFS', `${what}: its cap cannot write`)
   }
 

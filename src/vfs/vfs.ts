@@ -60,7 +60,8 @@ export type News =
   /**
    * A name of a directory leads to another inode, or to one where there was none, or to none any more. It
    * is spelt as it is shown, or was; other spellings of it go with it. The directory's attributes and its
-   * list changed too, which is not told besides; so did `..` of a directory that moved.
+   * list changed too, which is not told besides; so did `..` of a directory that moved. What a directory
+   * held when it goes, goes with it, untold.
    */
   | { readonly what: 'name'; readonly dir: FileId; readonly name: string; readonly by: object | undefined }
 

@@ -116,7 +116,7 @@ overTahoe(
       found.out,
       /ok {7}a grid: http:\S+: 1 of 1 storage servers connected; its directory has aliases\n/,
     )
-    t.is(found.code, /^missing/m.test(found.out) ? 1 : 0)
+    t.is(found.code, /^ok +mounting over/m.test(found.out) ? 0 : 1)
     const bad = await user.run(['doctor', '--grid', 'gateway:nonsense'])
     t.is(bad.code, 1)
     t.regex(bad.out, /missing {2}a grid: node URL: give one like/)

@@ -51,8 +51,14 @@ export class User {
     return join(this.dir, name)
   }
 
+  /** The program with its arguments, as this user starts it. */
+  command(args: readonly string[]): [string, string[]] {
+    return [process.execPath, [bin, ...args]]
+  }
+
   start(args: readonly string[], env: Record<string, string> = {}): ChildProcess {
-    const child = spawn(process.execPath, [bin, ...args], {
+    const [program, rest] = this.command(args)
+    const child = spawn(program, rest, {
       cwd: this.home,
       env: { ...this.env, ...env },
       stdio: ['pipe', 'pipe', 'pipe'],

@@ -103,7 +103,8 @@ busy() {
   serves
   sleep 1000 <"$MNT/tree/file-1" &
   holder=$!
-  refused tahoe_nfs umount "$MNT"
+  refused tahoe_nfs umount "$MNT" 2>/tmp/busy.err
+  grep "$MNT is in use by [^ ]* ($holder);" /tmp/busy.err
   mountpoint -q "$MNT"
   cat "$MNT/tree/file-1" >/dev/null # and is served as before
   kill $holder

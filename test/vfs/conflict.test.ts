@@ -196,9 +196,9 @@ test('what two sides changed is told of for a week, and as long as there is a co
   const tree = new Tree(state, root)
   const conflicts = new Conflicts(tree)
   const { at } = both.find(({ copy }) => copy === null)!
-  t.deepEqual(conflicts.review(at + WEEK).ops, [])
+  t.deepEqual(conflicts.review(at + WEEK), [])
   t.deepEqual(conflicts.list(), both)
-  await tree.commit(conflicts.review(at + 100 * WEEK))
+  await tree.write(conflicts.review(at + 100 * WEEK))
   await state.close()
 
   const again = await openAt(dir, grid, root)

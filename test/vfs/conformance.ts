@@ -8,6 +8,7 @@ import test, { type ExecutionContext } from 'ava'
 import type { Vfs } from '../../src/vfs/vfs.ts'
 import { dataRules } from './rules-data.ts'
 import { nameRules } from './rules-names.ts'
+import { newsRules } from './rules-news.ts'
 import { readRules } from './rules-read.ts'
 import { refusalRules } from './rules-refuse.ts'
 import { renameRules } from './rules-rename.ts'
@@ -49,6 +50,7 @@ export function conforms(name: string, open: () => Promise<Subject>, can: Can): 
       await subject.judge?.(t)
     })
   readRules(spec, can)
+  newsRules(spec, can)
   if (can.restart) restartRules(spec, can)
   const rules = can.write ? [nameRules, renameRules, dataRules, repeatRules] : [refusalRules]
   for (const each of rules) each(spec)

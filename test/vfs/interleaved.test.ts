@@ -141,6 +141,19 @@ test('a file that was written to after its last name went is no trouble for the 
   t.deepEqual(await namesIn(await restart(), fs.root), [])
 })
 
+test('a removed directory that somebody still uses has no names, whatever the grid has in it', async t => {
+  const { grid, root, fs } = await world(t, grid => ({ d: grid.directory({ f: grid.file('f') }) }))
+  const d = await idOf(fs, 'd')
+  fs.retain(d)
+  await fs.rename(d, 'f', fs.root, 'f')
+  await fs.rmdir(fs.root, 'd')
+  await fs.flush(null)
+  t.false(grid.children(root).has('d'))
+  await t.throwsAsync(fs.lookup(d, 'f'), { code: 'ENOENT' })
+  t.deepEqual(await namesIn(fs, d), [])
+  fs.release(d)
+})
+
 test('a second name that is removed again leaves nothing that hides what the grid has', async t => {
   const { grid, root, fs, restart } = await world(t, grid => ({ a: grid.file('old content of a') }))
   await fs.link(await idOf(fs, 'a'), fs.root, 'b')

@@ -10,6 +10,7 @@ import { Mortal } from '../support/mortal.ts'
 import { folder, settled } from '../support/places.ts'
 import { TinyGrid } from '../support/tiny-grid.ts'
 import { lines, sameElsewhere } from './elsewhere.ts'
+import { Keeper } from './keeper.ts'
 import { type Operation, operation, perform } from './operations.ts'
 import { noise } from './tree.ts'
 import { everything } from './walk.ts'
@@ -63,6 +64,7 @@ async function lives(t: ExecutionContext, steps: readonly (Operation | Event)[])
     await oracle.write(attr.id, 0, bytes, true)
   }
   let { machine, fs } = await Mortal.open(dir, grid, root)
+  let keeper = new Keeper(fs)
   const holds: (() => void)[] = []
   const happens = async (what: Event) => {
     switch (what.event) {
@@ -72,11 +74,13 @@ async function lives(t: ExecutionContext, steps: readonly (Operation | Event)[])
       case 'restart':
         await fs.close()
         ;({ machine, fs } = await Mortal.open(dir, grid, root))
+        keeper = new Keeper(fs)
         return
       case 'death':
         for await (const { attr } of everything(fs)) if (attr.kind === 'file') await fs.commit(attr.id)
         await machine.die(fs)
         ;({ machine, fs } = await Mortal.open(dir, grid, root))
+        keeper = new Keeper(fs)
         return
       case 'not now':
         if ('times' in what) grid.notNow[what.what as 'edit'] = what.times
@@ -99,18 +103,21 @@ async function lives(t: ExecutionContext, steps: readonly (Operation | Event)[])
   }
   await told(fs) // every directory is known: what is not cannot be changed while the grid is silent
   try {
+    await keeper.check()
     for (const step of steps) {
       if ('event' in step) await happens(step)
       else {
         const [here, there] = [await perform(fs, fs.root, step), await perform(oracle, oracle.root, step)]
         if (here !== there) throw new Error(`${JSON.stringify(step)}: ${here}, and should be ${there}`)
       }
+      await keeper.check()
     }
     same(await told(fs), await told(oracle))
     Object.assign(grid, { full: false })
     for (const release of holds.splice(0)) release()
     Object.assign(grid.notNow, { upload: 0, overwrite: 0, edit: 0, mkdir: 0, list: 0 })
     await sameElsewhere(t, fs, grid, root)
+    await keeper.check()
     same(await told(fs), await told(oracle))
     same(fs.status().conflicts, [])
     await settled(() => readdirSync(join(dir, 'state', 'staging')).length <= 1) // but for the one that grows

@@ -86,6 +86,41 @@ export function renameRules(spec: Spec): void {
     t.deepEqual(await snapshot(vfs), before)
   })
 
+  spec('rename that may replace nothing moves a name to where none is', async (t, vfs) => {
+    const [file, dir] = [await at(vfs, 'small.txt'), await at(vfs, 'nothing')]
+    await vfs.rename(vfs.root, 'small.txt', dir.id, 'moved', { replace: false })
+    await vfs.rename(vfs.root, 'nested', vfs.root, 'small.txt', { replace: false })
+    t.is((await at(vfs, 'nothing', 'moved')).id, file.id)
+    t.is((await at(vfs, 'small.txt')).kind, 'directory')
+  })
+
+  spec('rename that may replace nothing is EEXIST over whatever there is', async (t, vfs) => {
+    const [file, nothing] = [await make(vfs, vfs.root, 'one'), await at(vfs, 'nothing')]
+    await vfs.link(file, nothing.id, 'two')
+    const before = await snapshot(vfs)
+    const refused = (name: string, dir: bigint, to: string) =>
+      fails(t, vfs.rename(vfs.root, name, dir, to, { replace: false }), 'EEXIST')
+    await refused('one', vfs.root, 'small.txt')
+    await refused('one', vfs.root, 'nested')
+    await refused('one', nothing.id, 'two')
+    await refused('one', vfs.root, 'one')
+    await refused('nested', vfs.root, 'nothing')
+    await refused('nested', vfs.root, 'one')
+    await refused('nested', vfs.root, 'nested')
+    await refused('nested', (await at(vfs, 'nested')).id, 'deeper')
+    await fails(t, vfs.rename(vfs.root, 'missing', vfs.root, 'one', { replace: false }), 'ENOENT')
+    t.deepEqual(await snapshot(vfs), before)
+  })
+
+  spec('of two renames to one name that may replace nothing, one succeeds', async (t, vfs) => {
+    await make(vfs, vfs.root, 'other')
+    const both = ['small.txt', 'other'].map(name =>
+      vfs.rename(vfs.root, name, vfs.root, 'new', { replace: false }),
+    )
+    const outcomes = (await Promise.allSettled(both)).map(({ status }) => status)
+    t.deepEqual(outcomes.sort(), ['fulfilled', 'rejected'])
+  })
+
   spec('a directory below itself is EINVAL', async (t, vfs) => {
     const before = await snapshot(vfs)
     await fails(t, vfs.rename(vfs.root, 'nested', (await at(vfs, 'nested')).id, 'x'), 'EINVAL')

@@ -82,6 +82,7 @@ export const WRITE = operation({
     const { id, call } = request
     if ((write_flags & k.FUSE_WRITE_KILL_SUIDGID) !== 0) await dropPrivileges(fuse, request)
     const { count } = await vfs.write(id, offset, data, false, call)
+    fuse.opens.wrote(id)
     return { size: count }
   },
 })
@@ -96,8 +97,8 @@ export const FLUSH = operation({
   args: none,
   anyone: true,
   out: nothing,
-  handle({ vfs }, { id }) {
-    vfs.known(id)
+  handle({ opens }, { id }) {
+    if (opens.hasLost(id)) throw new FsError('EIO', 'close: what was written could not be kept')
   },
 })
 
@@ -105,9 +106,7 @@ export const FSYNC = operation({
   args: none,
   anyone: true,
   out: nothing,
-  async handle({ vfs }, { id, call }) {
-    await vfs.commit(id, call)
-  },
+  handle: ({ vfs, opens }, { id, call }) => opens.durable(id, () => vfs.commit(id, call)),
 })
 
 export const RELEASE = operation({

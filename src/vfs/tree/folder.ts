@@ -4,17 +4,18 @@
 import type { Cap } from '../../tahoe/cap.ts'
 import { nameKey } from '../names.ts'
 import type { FileId } from '../vfs.ts'
+import type { Change } from './change.ts'
 import type { Edge, Snapshot } from './snapshot.ts'
 
 /** A name whose edge on the grid is to become another. */
 export type Intent = {
   /** The name as the grid has it, and as it is shown. */
   readonly real: string
-  name: string
+  readonly name: string
   /** Its ordinal in the directory, and its key in the database. */
   readonly cookie: bigint
   /** The inode it is to lead to, with its present content and attributes; null: nothing. */
-  want: FileId | null
+  readonly want: FileId | null
   /** What we believe it leads to on the grid; null: nothing. */
   expect: Cap | null
   /** The inode that this was; null: none that is known. */
@@ -43,11 +44,11 @@ export const newIntent = (what: NewIntent): Intent => ({
 /** A name as it is shown. */
 export type Shown = { readonly name: string; readonly cookie: bigint; readonly id: FileId }
 
+/** What it shows changes by `begin`, `lead`, `end` and `relist` alone. */
 export class Folder {
   readonly id: FileId
-  snapshot: Snapshot
-  /** By the key of their name. */
-  readonly intents = new Map<string, Intent>()
+  #snapshot: Snapshot
+  readonly #intents = new Map<string, Intent>()
   /** The ordinal for the next name that is new. */
   next: bigint
   /** Whether what it holds is known: it was listed once, or made here. */
@@ -64,8 +65,17 @@ export class Folder {
 
   constructor(id: FileId, snapshot: Snapshot, next = snapshot.next) {
     this.id = id
-    this.snapshot = snapshot
+    this.#snapshot = snapshot
     this.next = next > snapshot.next ? next : snapshot.next
+  }
+
+  get snapshot(): Snapshot {
+    return this.#snapshot
+  }
+
+  /** By the key of their name. */
+  get intents(): ReadonlyMap<string, Intent> {
+    return this.#intents
   }
 
   find(name: string): Shown | undefined {
@@ -96,8 +106,35 @@ export class Folder {
     return this.shown.filter(each => each.id === id).map(each => nameKey(each.name))
   }
 
-  changed(): void {
+  /** An intent begins; without a change it is one that an earlier process left. */
+  begin(intent: Intent, change: Change | null): void {
+    const key = nameKey(intent.name)
+    change?.before?.name(this, key)
+    this.#intents.set(key, intent)
     this.#shown = null
+  }
+
+  /** An intent's name, in the spelling that is to be shown, leads to `want` from now on. */
+  lead(intent: Intent, name: string, want: FileId | null, change: Change): void {
+    change.before?.name(this, nameKey(name))
+    Object.assign(intent, want === null ? { want } : { want, name })
+    this.#shown = null
+  }
+
+  end(intent: Intent, change: Change): void {
+    const key = nameKey(intent.name)
+    change.before?.name(this, key)
+    this.#intents.delete(key)
+    this.#shown = null
+  }
+
+  /** The grid has listed it anew, just now. */
+  relist(snapshot: Snapshot, change: Change): void {
+    change.before?.names(this)
+    this.#snapshot = snapshot
+    this.#shown = null
+    this.listedAt = Date.now()
+    this.failures = 0
   }
 
   #merged(): readonly Shown[] {

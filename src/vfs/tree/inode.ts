@@ -7,24 +7,26 @@ import type { Op } from '../state/schema.ts'
 import type { Row } from '../state/state.ts'
 import type { Attr, FileId, Kind } from '../vfs.ts'
 import type { Draft } from '../write/draft.ts'
+import type { Change } from './change.ts'
 
 /** The root's id, in every state. */
 export const ROOT: FileId = 1n
 
+/** What is shown of one changes by `alter` alone. */
 export type Inode = {
   readonly id: FileId
   readonly generation: bigint
   readonly kind: Kind
-  mode: number
-  size: number
-  atime: bigint
-  mtime: bigint
-  ctime: bigint
-  writable: boolean
+  readonly mode: number
+  readonly size: number
+  readonly atime: bigint
+  readonly mtime: bigint
+  readonly ctime: bigint
+  readonly writable: boolean
   /** The directory whose listing names it; for a directory, one of them. */
   parent: FileId
   /** How many names lead to it. One that none leads to is stale, unless somebody retains it. */
-  edges: number
+  readonly edges: number
   /** Of a mutable file: tells which version `size` and the times are of; 0 until the grid was asked. */
   mark: bigint
   /** Its cap; null until the listing that holds it is read, or before it is on the grid. */
@@ -72,7 +74,7 @@ export function attrOf(inode: Inode, owner: Owner): Attr {
     generation: inode.generation,
     kind: inode.kind,
     mode: inode.mode,
-    nlink: inode.kind === 'directory' ? (inode.edges === 0 ? 0 : 2) : inode.edges,
+    nlink: nlinkOf(inode),
     uid: owner.uid,
     gid: owner.gid,
     size,
@@ -83,6 +85,10 @@ export function attrOf(inode: Inode, owner: Owner): Attr {
     writable: inode.writable,
   }
 }
+
+/** A directory counts none of what it holds. */
+export const nlinkOf = ({ kind, edges }: Inode): number =>
+  kind === 'directory' ? (edges === 0 ? 0 : 2) : edges
 
 const kinds: readonly Kind[] = ['file', 'directory', 'symlink']
 
@@ -126,30 +132,47 @@ export const addInode = (i: Inode, locator: Uint8Array | null): Op => [
 ]
 
 export type InodeChange = Partial<
-  Pick<Inode, 'mode' | 'size' | 'atime' | 'mtime' | 'ctime' | 'writable' | 'mark' | 'cap' | 'version'>
+  Pick<
+    Inode,
+    'mode' | 'size' | 'atime' | 'mtime' | 'ctime' | 'writable' | 'edges' | 'mark' | 'cap' | 'version'
+  >
 >
 
-/** The row after `change`, which the caller applies in memory once it is durable. */
-export function setInode(inode: Inode, change: InodeChange): Op {
-  const i = { ...inode, ...change }
-  return ['setInode', i.mode, i.size, i.atime, i.mtime, i.ctime, i.writable ? 1 : 0, i.mark, i.id]
-}
+/** The row of an inode with all that is shown of it. */
+export const setInode = (i: Inode): Op => [
+  'setInode',
+  i.mode,
+  i.size,
+  i.atime,
+  i.mtime,
+  i.ctime,
+  i.writable ? 1 : 0,
+  i.mark,
+  i.id,
+]
 
-/** The row after a change of attributes that is made in memory already; its size is written with its content. */
+/** The row after a change of attributes; its size is written with its content. */
 export const setTimes = (i: Inode): Op => ['setTimes', i.mode, i.atime, i.mtime, i.ctime, i.id]
 
 /** The row after its names changed. */
 export const setPlace = (i: Inode): Op => ['setPlace', i.edges, i.parent, i.ctime, i.id]
 
+/** An inode is shown as `to` says from now on. A `mark`: with other bytes. */
+export function alter(inode: Inode, to: InodeChange, { before }: Change): void {
+  before?.inode(inode, to.mark !== undefined)
+  Object.assign(inode, to)
+}
+
 /** Its attributes changed: strictly later than before, whatever the clock says. */
-export function stamp(inode: Inode): void {
-  inode.ctime = later(inode.ctime)
+export function stamp(inode: Inode, change: Change): void {
+  alter(inode, { ctime: later(inode.ctime) }, change)
 }
 
 /** Its content changed, or its names. */
-export function touch(inode: Inode): void {
-  stamp(inode)
-  inode.mtime = inode.ctime > inode.mtime ? inode.ctime : inode.mtime + 1n
+export function touch(inode: Inode, change: Change): void {
+  change.before?.inode(inode, inode.kind !== 'directory')
+  const ctime = later(inode.ctime)
+  alter(inode, { ctime, mtime: ctime > inode.mtime ? ctime : inode.mtime + 1n }, change)
 }
 
 export const now = (): bigint => BigInt(Date.now()) * 1_000_000n

@@ -4,10 +4,11 @@
 import type { Metadata } from '../../tahoe/grid.ts'
 import { nameKey, real } from '../names.ts'
 import type { FileId } from '../vfs.ts'
+import type { Change } from './change.ts'
 import { type Folder, type Intent, newIntent } from './folder.ts'
 import { type Inode, ROOT } from './inode.ts'
 import { NOBODY } from './snapshot.ts'
-import type { Change, Tree } from './tree.ts'
+import type { Tree } from './tree.ts'
 
 /** From now on `name` is to lead to `want`. */
 export function intend(
@@ -30,7 +31,7 @@ export function intend(
       was: edge?.id ?? null,
     })
     if (!edge) change.ops.push(['setNext', folder.next, folder.id])
-    folder.intents.set(key, intent)
+    folder.begin(intent, change)
   }
   // What was sent for it may be there by now, though nobody has seen it.
   if (intent.want !== want && intent.expect === null && intent.sent.length > 0)
@@ -38,24 +39,21 @@ export function intend(
   // Its row may be gone by the time that it is asked what others did to it.
   const displaced = intent.was === null ? undefined : tree.known(intent.was)
   if (displaced?.kind === 'file' && displaced.cap?.mutable) intent.seen = displaced.mark
-  intent.want = want
-  if (want !== null) intent.name = name
+  folder.lead(intent, name, want, change)
   intent.changes++
   // What somebody else has put there is shown only once it has an inode.
   const foreign = folder.snapshot.find(name)?.id === NOBODY
   if (want === null && intent.expect === null && intent.sent.length === 0 && !foreign)
     settle(tree, folder, intent, change)
   else change.ops.push(tree.rows.intent(folder.id, intent))
-  folder.changed()
   tree.keep(folder)
   return intent
 }
 
 /** An intent is no longer one. */
-export function settle(tree: Tree, folder: Folder, intent: Intent, { ops }: Change): void {
-  folder.intents.delete(nameKey(intent.name))
-  ops.push(['dropIntent', folder.id, intent.cookie])
-  folder.changed()
+export function settle(tree: Tree, folder: Folder, intent: Intent, change: Change): void {
+  folder.end(intent, change)
+  change.ops.push(['dropIntent', folder.id, intent.cookie])
   tree.keep(folder)
 }
 

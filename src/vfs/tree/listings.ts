@@ -6,11 +6,12 @@ import { codeOf, FsError } from '../../errors.ts'
 import type { Grid, Listing } from '../../tahoe/grid.ts'
 import { type Asker, waitFor } from '../ask.ts'
 import type { FileId } from '../vfs.ts'
+import type { Change } from './change.ts'
 import { Folder } from './folder.ts'
-import { type Inode, type InodeChange, later, setInode } from './inode.ts'
+import { alter, type Inode, later, setInode } from './inode.ts'
 import { merge, type Proof } from './merge.ts'
 import { Snapshot } from './snapshot.ts'
-import { Change, type Tree } from './tree.ts'
+import type { Tree } from './tree.ts'
 
 /** Milliseconds that a caller waits for a refresh when there is an older listing to give it. */
 const RATHER_OLD = 4_000
@@ -134,14 +135,45 @@ export class Listings {
       // Nothing was shown before the first answer; what is shown now differs from what was.
       const first = inode.mark === 0n
       const times = first ? {} : { mtime: later(inode.mtime), ctime: later(inode.ctime) }
-      const change: InodeChange = { size, mark, ...times }
-      Object.assign(inode, change)
-      await this.#tree.commit({ ops: [setInode(inode, {})], after: [] })
+      const change = this.#tree.change()
+      alter(inode, { size, mark, ...times }, change)
+      change.ops.push(setInode(inode))
+      await this.#tree.commit(change)
     })
   }
 
+  /**
+   * Milliseconds for which an inode as it is known need not be asked for: those of the listing that it
+   * comes from, or of a directory's own. Infinity where the grid cannot change it; 0 where it is due, or
+   * what would tell is not in memory.
+   */
+  freshFor(id: FileId): number {
+    const inode = this.#tree.present(id)
+    if (!inode) return 0
+    if (inode.edges === 0) return Number.POSITIVE_INFINITY // retained, and named by nobody
+    if (inode.kind === 'directory') {
+      const isListed = this.#tree.presentFolder(id) !== undefined
+      return this.#listingFor(isListed ? inode : this.#tree.present(inode.parent))
+    }
+    const listing = this.#listingFor(this.#tree.present(inode.parent))
+    if (!inode.cap?.mutable || inode.cap.type !== 'file' || inode.local?.draft) return listing
+    return Math.min(listing, this.#left(inode.version?.at ?? null))
+  }
+
+  #listingFor(dir: Inode | undefined): number {
+    if (dir?.cap?.mutable === false) return Number.POSITIVE_INFINITY
+    const folder = dir && this.#tree.presentFolder(dir.id)
+    if (!folder) return 0
+    return dir.cap === null ? this.#ttl : this.#left(folder.listedAt) // once the grid has it, it is listed
+  }
+
+  /** Milliseconds until what was asked for then is fresh no more. */
+  #left(at: number | null): number {
+    return at === null ? 0 : Math.max(0, this.#ttl - Math.abs(Date.now() - at))
+  }
+
   /** Merges a listing, shows it, and makes it durable. */
-  async take(dir: Inode, listing: Listing, proof?: Proof, change = new Change()): Promise<Folder> {
+  async take(dir: Inode, listing: Listing, proof?: Proof, change = this.#tree.change()): Promise<Folder> {
     const folder = this.#tree.folder(dir.id) ?? new Folder(dir.id, new Snapshot([], 1n))
     merge(this.#tree, dir, folder, listing, change, proof)
     for (const { dir, name } of change.madeAgain) this.#onMadeAgain(dir, name, change)

@@ -7,13 +7,14 @@ import type { Cap } from '../../tahoe/cap.ts'
 import type { Child, Listing } from '../../tahoe/grid.ts'
 import { nameKey } from '../names.ts'
 import type { FileId, Kind } from '../vfs.ts'
+import type { Change } from './change.ts'
 import { edgeAttrs } from './edge.ts'
 import { type Folder, type Intent, newIntent } from './folder.ts'
-import { type Inode, type InodeChange, later, MOVED, now, setInode, touch } from './inode.ts'
+import { alter, type Inode, type InodeChange, later, MOVED, now, setInode, touch } from './inode.ts'
 import { localise, settle } from './intents.ts'
 import { isAtOrBelow, isPendingBelow } from './paths.ts'
 import { type Edge, Names, NOBODY, Snapshot } from './snapshot.ts'
-import type { Change, Tree } from './tree.ts'
+import type { Tree } from './tree.ts'
 
 /** What a listing proves, which was read after our own edits. */
 export type Proof = {
@@ -80,15 +81,12 @@ class Merge {
     for (const edge of old.values()) this.#vanished(edge, intents)
     edges.sort((a, b) => (a.cookie < b.cookie ? -1 : 1))
 
-    folder.snapshot = new Snapshot(edges, folder.next)
-    folder.listedAt = Date.now()
-    folder.failures = 0
-    folder.changed()
+    folder.relist(new Snapshot(edges, folder.next), this.#change)
     for (const intent of settled.values()) settle(this.#tree, folder, intent, this.#change)
     for (const inode of this.#left) this.#tree.unnamed(inode, folder, this.#change)
     if (this.#showsOther && folder.known) {
-      touch(this.#dir)
-      this.#change.ops.push(setInode(this.#dir, {}))
+      touch(this.#dir, this.#change)
+      this.#change.ops.push(setInode(this.#dir))
     }
     folder.known = true
     if (this.#changed)
@@ -160,8 +158,8 @@ class Merge {
   }
 
   #renewed(inode: Inode, change: InodeChange): void {
-    this.#change.ops.push(setInode(inode, change))
-    Object.assign(inode, change)
+    alter(inode, change, this.#change)
+    this.#change.ops.push(setInode(inode))
     if (inode.kind === 'directory' && change.cap)
       this.#change.ops.push(['setDirectoryCap', this.#tree.rows.cap(inode.id, change.cap), inode.id])
   }
@@ -192,7 +190,7 @@ class Merge {
     const folder = this.#folder
     localise(this.#tree, inode, this.#change)
     const intent = newIntent({ real, name, cookie, want: inode.id, expect: null, was: null })
-    folder.intents.set(nameKey(name), intent)
+    folder.begin(intent, this.#change)
     this.#change.ops.push(this.#tree.rows.intent(folder.id, intent))
     this.#change.madeAgain.push({ dir: folder.id, name })
   }

@@ -3,31 +3,23 @@
 // what a caller is told of is awaited first, and the disk always holds some earlier moment.
 
 import { randomBytes } from 'node:crypto'
-import { LRUCache } from 'lru-cache'
 import { FsError } from '../../errors.ts'
 import type { Cap } from '../../tahoe/cap.ts'
 import { nameKey } from '../names.ts'
 import type { Op } from '../state/schema.ts'
 import type { State } from '../state/state.ts'
-import type { FileId } from '../vfs.ts'
-import type { Draft } from '../write/draft.ts'
+import type { FileId, News } from '../vfs.ts'
+import { Change } from './change.ts'
 import { Folder } from './folder.ts'
-import { addInode, type Inode, inodeOf, now, ROOT, setPlace } from './inode.ts'
+import { Folders } from './folders.ts'
+import { addInode, alter, type Inode, inodeOf, now, ROOT, setPlace } from './inode.ts'
 import { rest } from './intents.ts'
+import { Links } from './links.ts'
+import { Watch } from './news.ts'
 import { Rows } from './rows.ts'
 import { Snapshot } from './snapshot.ts'
 
 const MAX_EDGES = 300_000
-
-/** What one change writes down, and what is done once that is durable. */
-export class Change {
-  readonly ops: Op[] = []
-  readonly after: (() => void)[] = []
-  /** Files that were cut or grew: their content is made durable after it. */
-  readonly drafts: Draft[] = []
-  /** Directories that are gone on the grid and are made again, for the changes that wait in them. */
-  readonly madeAgain: { readonly dir: FileId; readonly name: string }[] = []
-}
 
 export type TreeOptions = {
   /** Names that are held in memory, of directories in which nothing waits. */
@@ -40,6 +32,7 @@ export class Tree {
   readonly root = ROOT
   readonly state: State
   readonly rows: Rows
+  readonly #watch = new Watch()
   readonly #failed: (err: unknown) => void
   readonly #inodes = new Map<FileId, Inode>()
   /** Inodes that are gone, as far as the database does not know it yet. */
@@ -47,27 +40,17 @@ export class Tree {
   /** Directories by their locator that the database does not know yet. */
   readonly #arriving = new Map<string, FileId>()
   readonly #retained = new Map<FileId, number>()
-  /** The directories that name a file of several names. */
-  readonly #links = new Map<FileId, Set<FileId>>()
-  readonly #held: LRUCache<FileId, Folder>
-  /** Folders with intents: they stay. */
-  readonly #pinned = new Map<FileId, Folder>()
+  readonly #links: Links
+  readonly #folders: Folders
   #lastId: FileId
 
   constructor(state: State, root: Cap, { maxEdges = MAX_EDGES, failed = () => {} }: TreeOptions = {}) {
     this.state = state
     this.#failed = failed
     this.rows = new Rows(state)
-    this.#held = new LRUCache({
-      maxSize: maxEdges,
-      sizeCalculation: folder => Math.min(folder.snapshot.edges.length + 1, maxEdges),
-      dispose: (folder, _, reason) => {
-        if (reason === 'evict') this.#forget(folder)
-      },
-    })
+    this.#folders = new Folders(maxEdges, folder => this.#forget(folder))
+    this.#links = new Links(state)
     this.#lastId = (state.get("SELECT value FROM meta WHERE key = 'lastId'")?.['value'] as bigint) ?? ROOT
-    for (const row of state.all('SELECT id, dir FROM link'))
-      this.#dirs(row['id'] as bigint).add(row['dir'] as bigint)
     const row = state.get('SELECT * FROM inode WHERE id = ?', ROOT)
     if (row) this.#inodes.set(ROOT, { ...inodeOf(row), cap: root })
   }
@@ -97,27 +80,36 @@ export class Tree {
       publishedAt: 0,
       local: null,
     }
-    const change = new Change()
+    const change = this.change()
     this.add(inode, change)
     change.ops.push(['setMeta', 'lastId', ROOT])
     await this.commit(change)
   }
 
-  /** Makes a change durable. It is made in memory already: nobody else may come before it. */
-  async commit({
-    ops,
-    after,
-  }: {
-    readonly ops: readonly Op[]
-    readonly after: readonly (() => void)[]
-  }): Promise<void> {
+  watch(listener: (news: News) => void): () => void {
+    return this.#watch.add(listener)
+  }
+
+  /** A change that begins, in the turn in which it is made and committed. `by`: whose call it is. */
+  change(by?: object): Change {
+    return new Change(this.#watch.begin(), by)
+  }
+
+  /** Tells of a change and makes it durable. It is made in memory already: nobody else may come before it. */
+  async commit({ ops, after, before, by }: Change): Promise<void> {
+    if (before) this.#watch.tell(before, by, id => !this.nameless(id)?.edges)
+    await this.write(ops)
+    for (const each of after) each()
+  }
+
+  /** Writes down what nobody is shown. */
+  async write(ops: readonly Op[]): Promise<void> {
     try {
       await this.state.commit(ops)
     } catch (err) {
       this.#failed(err)
       throw err
     }
-    for (const each of after) each()
   }
 
   /** The inode of an id, without asking the grid. ESTALE when there is none, or none any more. */
@@ -138,6 +130,17 @@ export class Tree {
     return this.#inodes.get(id) ?? this.#load(id)
   }
 
+  /** The same, as far as it is in memory: nothing is read for it. */
+  present(id: FileId): Inode | undefined {
+    const inode = this.#inodes.get(id)
+    return inode && (inode.edges > 0 || this.#retained.has(id)) ? inode : undefined
+  }
+
+  /** A folder, as far as it is in memory; null when one was, and made room; undefined when none was. */
+  presentFolder(id: FileId): Folder | null | undefined {
+    return this.#folders.peek(id)
+  }
+
   /** The inode of a directory; ENOTDIR for anything else. */
   directory(id: FileId): Inode {
     const inode = this.inode(id)
@@ -147,7 +150,7 @@ export class Tree {
 
   /** A directory as it was last seen; undefined when it never was. */
   folder(id: FileId): Folder | undefined {
-    const held = this.#pinned.get(id) ?? this.#held.get(id)
+    const held = this.#folders.get(id)
     if (held) return held
     const row = this.state.get('SELECT cap IS NULL AS fresh, listing, next FROM directory WHERE id = ?', id)
     if (!row) return undefined
@@ -181,7 +184,7 @@ export class Tree {
 
   /** The folders with names that the grid does not have yet as they are here. */
   get pending(): Iterable<Folder> {
-    return this.#pinned.values()
+    return this.#folders.pinned
   }
 
   /** Inodes that somebody uses, whether they have a name or not. */
@@ -191,14 +194,7 @@ export class Tree {
 
   /** Holds a folder: for good while it has intents or is being written down, else as long as there is room. */
   keep(folder: Folder): Folder {
-    this.#held.delete(folder.id)
-    if (folder.intents.size > 0 || folder.writing > 0) {
-      this.#pinned.set(folder.id, folder)
-    } else {
-      this.#pinned.delete(folder.id)
-      this.#held.set(folder.id, folder)
-    }
-    return folder
+    return this.#folders.keep(folder)
   }
 
   /** Brings the inodes that a folder's snapshot shows into memory. */
@@ -278,7 +274,7 @@ export class Tree {
 
   /** The names that lead to an inode, with their folders. */
   *namesOf(inode: Inode): Generator<{ folder: Folder; key: string }> {
-    for (const dir of this.#links.get(inode.id) ?? [inode.parent]) {
+    for (const dir of this.#links.dirs(inode)) {
       const folder = this.folder(dir)
       if (!folder) continue
       if (inode.edges === 1 && inode.key !== null && folder.find(inode.key)?.id === inode.id) {
@@ -290,41 +286,22 @@ export class Tree {
   }
 
   /** `dir` names the inode once more; the folder shows it already. `parent`: where a directory's `..` leads from now on. */
-  named(inode: Inode, dir: FileId, { ops }: Change, parent = dir): void {
-    inode.edges++
-    if (inode.edges > 1) {
-      for (const each of [inode.parent, dir]) {
-        this.#dirs(inode.id).add(each)
-        ops.push(['addLink', inode.id, each])
-      }
-    }
+  named(inode: Inode, dir: FileId, change: Change, parent = dir): void {
+    alter(inode, { edges: inode.edges + 1 }, change)
+    this.#links.named(inode, dir, change)
     if (inode.edges === 1 || inode.kind === 'directory') inode.parent = parent
-    ops.push(setPlace(inode))
+    change.ops.push(setPlace(inode))
   }
 
   /** `folder` names the inode once less, and does not show that name any more. */
   unnamed(inode: Inode, folder: Folder, change: Change): void {
-    inode.edges--
+    alter(inode, { edges: inode.edges - 1 }, change)
     if (inode.edges === 0) this.#gone(inode, change)
     else {
-      const dirs = this.#links.get(inode.id)
-      if (dirs) this.#unlinked(inode, folder, dirs, change)
+      this.#links.unnamed(inode, folder, change)
       rest(this, inode, change)
     }
     change.ops.push(setPlace(inode))
-  }
-
-  #unlinked(inode: Inode, folder: Folder, dirs: Set<FileId>, { ops }: Change): void {
-    // Where one of two names is left, it need not be looked for.
-    const gone = inode.edges === 1 ? dirs.size > 1 : folder.namesOf(inode.id).length === 0
-    if (gone) {
-      dirs.delete(folder.id)
-      ops.push(['dropLink', inode.id, folder.id])
-    }
-    if (!dirs.has(inode.parent)) inode.parent = [...dirs][0]!
-    if (inode.edges > 1) return
-    this.#links.delete(inode.id)
-    ops.push(['dropLinks', inode.id])
   }
 
   retain(id: FileId): void {
@@ -350,22 +327,22 @@ export class Tree {
   }
 
   /** A directory that is on the grid keeps its row: it may have moved, or the grid may not let it go. */
-  #gone(inode: Inode, { ops, after }: Change): void {
+  #gone(inode: Inode, change: Change): void {
+    const { ops, after } = change
     const { id, local } = inode
     const held = this.#retained.has(id)
     if (inode.kind === 'directory') {
       if (inode.cap !== null) {
         inode.local = null
-        this.#links.delete(id)
-        ops.push(['dropLocal', id], ['dropLinks', id])
+        ops.push(['dropLocal', id])
+        this.#links.gone(id, change)
         return
       }
       ops.push(['dropDirectory', id], ['dropIntents', id])
-      this.#pinned.delete(id)
-      this.#held.delete(id)
+      this.#folders.drop(id)
     }
-    ops.push(['dropInode', id], ['dropLocal', id], ['dropLinks', id])
-    this.#links.delete(id)
+    ops.push(['dropInode', id], ['dropLocal', id])
+    this.#links.gone(id, change)
     this.#leaving.add(id)
     after.push(() => this.#leaving.delete(id))
     if (local?.draft) {
@@ -375,12 +352,6 @@ export class Tree {
       if (!held) after.push(() => draft.dispose())
     }
     if (!held) this.#inodes.delete(id)
-  }
-
-  #dirs(id: FileId): Set<FileId> {
-    let dirs = this.#links.get(id)
-    if (!dirs) this.#links.set(id, (dirs = new Set()))
-    return dirs
   }
 
   /** A file's inode lives in memory with the snapshot that names it, unless it is known here alone. */

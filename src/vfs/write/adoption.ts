@@ -7,7 +7,7 @@ import type { Contents } from '../read/content.ts'
 import type { Reader } from '../read/reader.ts'
 import type { Inode } from '../tree/inode.ts'
 import type { Listings } from '../tree/listings.ts'
-import { Change, type Tree } from '../tree/tree.ts'
+import type { Tree } from '../tree/tree.ts'
 import type { FileId } from '../vfs.ts'
 import type { Changes } from './changes.ts'
 import type { Draft } from './draft.ts'
@@ -84,9 +84,9 @@ export class Adoption {
         const now = tree.inode(id)
         if (!this.isDue(now)) return // cut to nothing, or replaced, meanwhile
         if (contents.of(now)?.key !== content.key || now.size !== content.size) continue
-        const change = new Change()
+        const change = tree.change()
         draft = changes.emptyDraft(now, change)
-        for (const [i, run] of runs.entries()) draft.write(run, i * STEP)
+        for (const [i, run] of runs.entries()) draft.write(run, i * STEP, change)
         draft.published = draft.seq
         tree.commit(change).catch(() => {}) // what follows in the database needs it to come first
         waits(now)

@@ -4,13 +4,15 @@
 import { FsError } from '../../errors.ts'
 import { LIT_MAX, litCap } from '../../tahoe/cap.ts'
 import { NAME_MAX, nameKey } from '../names.ts'
+import type { Change } from '../tree/change.ts'
 import type { Folder } from '../tree/folder.ts'
-import { attrOf, type Inode, now, type Owner, setTimes, stamp, touch } from '../tree/inode.ts'
+import { alter, attrOf, type Inode, now, type Owner, setTimes, stamp, touch } from '../tree/inode.ts'
 import { intend, localise, republish } from '../tree/intents.ts'
 import { isAtOrBelow } from '../tree/paths.ts'
-import type { Change, Tree } from '../tree/tree.ts'
+import type { Tree } from '../tree/tree.ts'
 import type * as V from '../vfs.ts'
 import { Draft } from './draft.ts'
+import type { Run } from './staging.ts'
 
 /** The longest target that Linux and macOS follow. */
 const TARGET_MAX = 4096
@@ -60,23 +62,32 @@ export class Changes {
     return draft
   }
 
+  /** The bytes of a run are at `offset`; the run was held by whoever appended it, and is let go. */
+  write(inode: Inode, run: Run, offset: number, change: Change): V.Change {
+    const before = this.attr(inode)
+    this.draft(inode, change).write(run, offset, change)
+    touch(inode, change)
+    this.#waits(inode)
+    return { before, after: this.attr(inode) }
+  }
+
   setattr(inode: Inode, wanted: V.AttrChange, change: Change): V.Change {
     const before = this.attr(inode)
     if (wanted.size !== undefined) {
       const begins = wanted.size === 0 && inode.cap?.mutable && !inode.local?.draft
       const draft = begins ? this.emptyDraft(inode, change) : this.draft(inode, change)
-      draft.resize(wanted.size)
+      draft.resize(wanted.size, change)
       change.drafts.push(draft)
-      touch(inode)
+      touch(inode, change)
     } else {
       // The grid keeps no atime.
       if (wanted.mode !== undefined || wanted.mtime !== undefined) republish(this.#tree, inode, change)
-      stamp(inode)
+      stamp(inode, change)
     }
     if (inode.local) inode.local.changes++
-    if (wanted.mode !== undefined) inode.mode = wanted.mode & 0o7777
-    if (wanted.atime !== undefined) inode.atime = wanted.atime === 'now' ? inode.ctime : wanted.atime
-    if (wanted.mtime !== undefined) inode.mtime = wanted.mtime === 'now' ? inode.ctime : wanted.mtime
+    const { mode = inode.mode, atime = inode.atime, mtime = inode.mtime } = wanted
+    const time = (wish: bigint | 'now') => (wish === 'now' ? inode.ctime : wish)
+    alter(inode, { mode: mode & 0o7777, atime: time(atime), mtime: time(mtime) }, change)
     change.ops.push(setTimes(inode))
     this.#waits(inode)
     return { before, after: this.attr(inode) }
@@ -139,7 +150,7 @@ export class Changes {
     const before = this.attr(place.dir)
     localise(this.#tree, inode, change)
     intend(this.#tree, place.folder, name, inode.id, change)
-    stamp(inode)
+    stamp(inode, change)
     this.#tree.named(inode, place.dir.id, change)
     this.#touched(place, change)
     this.#waits(inode)
@@ -169,12 +180,13 @@ export class Changes {
     fromName: string,
     to: Place,
     toName: string,
-    inside: Folder | undefined,
+    { replaces, inside }: { readonly replaces: boolean; readonly inside: Folder | undefined },
     change: Change,
   ): V.Renamed {
     if (isDots(fromName) || isDots(toName)) throw new FsError('EINVAL', 'rename')
     const inode = this.#named(from, fromName)
     const old = this.#at(to, toName)
+    if (old && !replaces) throw new FsError('EEXIST', 'rename')
     if (to.dir.edges === 0) throw new FsError('ENOENT', 'rename into a removed directory')
     if (inode.kind === 'directory') {
       if (isAtOrBelow(this.#tree, to.dir.id, inode.id)) throw new FsError('EINVAL', 'rename below itself')
@@ -186,11 +198,11 @@ export class Changes {
     const before = objects.map(each => this.attr(each))
     if (old?.id !== inode.id) {
       localise(this.#tree, inode, change)
-      stamp(inode)
+      stamp(inode, change)
       intend(this.#tree, from.folder, fromName, null, change)
       intend(this.#tree, to.folder, toName, inode.id, change)
       if (replaced) {
-        stamp(replaced)
+        stamp(replaced, change)
         this.#tree.unnamed(replaced, to.folder, change)
       }
       if (from.dir.id !== to.dir.id) {
@@ -278,7 +290,7 @@ export class Changes {
     const before = this.attr(inode)
     const dirBefore = this.attr(place.dir)
     intend(this.#tree, place.folder, name, null, change)
-    stamp(inode)
+    stamp(inode, change)
     this.#tree.unnamed(inode, place.folder, change)
     this.#touched(place, change)
     const dir = { before: dirBefore, after: this.attr(place.dir) }
@@ -287,7 +299,7 @@ export class Changes {
 
   /** A directory's names changed. */
   #touched({ dir }: Place, change: Change): void {
-    touch(dir)
+    touch(dir, change)
     change.ops.push(setTimes(dir))
     this.#waits(dir)
   }

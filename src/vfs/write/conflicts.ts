@@ -3,9 +3,11 @@
 
 import { hostname } from 'node:os'
 import { NAME_MAX } from '../names.ts'
+import type { Op } from '../state/schema.ts'
+import type { Change } from '../tree/change.ts'
 import type { Folder } from '../tree/folder.ts'
 import { pathOf } from '../tree/paths.ts'
-import { Change, type Tree } from '../tree/tree.ts'
+import type { Tree } from '../tree/tree.ts'
 import type { FileId } from '../vfs.ts'
 import type { Conflict } from './pending.ts'
 
@@ -61,16 +63,16 @@ export class Conflicts {
     })
   }
 
-  /** Forgets those that somebody has seen to. */
-  review(now = Date.now()): Change {
-    const change = new Change()
+  /** Forgets those that somebody has seen to; what writes that down. */
+  review(now = Date.now()): Op[] {
+    const ops: Op[] = []
     for (const [id, { dir, copy, at }] of this.#found) {
       const over = copy === null ? now - at > TOLD : this.#isGone(BigInt(dir), copy)
       if (!over) continue
       this.#found.delete(id)
-      change.ops.push(['dropConflict', id])
+      ops.push(['dropConflict', id])
     }
-    return change
+    return ops
   }
 
   #isGone(dir: FileId, copy: string): boolean {

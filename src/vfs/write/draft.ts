@@ -6,7 +6,8 @@
 // holds all of its bytes itself, and knows the version that it is to replace.
 
 import type { Cap } from '../../tahoe/cap.ts'
-import type { Inode } from '../tree/inode.ts'
+import type { Change } from '../tree/change.ts'
+import { alter, type Inode } from '../tree/inode.ts'
 import { type Extent, Extents, segmentsOf } from './extents.ts'
 import type { Run, Segment } from './staging.ts'
 
@@ -108,21 +109,21 @@ export class Draft {
   }
 
   /** The bytes of a run are at `start`; the run was held by whoever appended it, and is let go. */
-  write(run: Run, start: number): void {
+  write(run: Run, start: number, change: Change): void {
     this.#change()
     this.extents.put(run, start, this.seq, this.generation?.seq)
     run.segment.users--
-    this.inode.size = Math.max(this.inode.size, start + run.plain)
+    alter(this.inode, { size: Math.max(this.inode.size, start + run.plain) }, change)
   }
 
-  resize(size: number): void {
+  resize(size: number, change: Change): void {
     this.#change()
     if (size < this.inode.size) {
       this.extents.cut(size)
       this.valid = Math.min(this.valid, size)
       this.#cut = Math.min(this.#cut, size)
     }
-    this.inode.size = size
+    alter(this.inode, { size }, change)
   }
 
   /** Freezes what there is. Its segments stay until it is thawed. */

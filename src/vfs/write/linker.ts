@@ -10,7 +10,7 @@ import type { Folder, Intent } from '../tree/folder.ts'
 import { type Inode, MOVED, ROOT } from '../tree/inode.ts'
 import type { Listings } from '../tree/listings.ts'
 import { ancestors } from '../tree/paths.ts'
-import { Change, type Tree } from '../tree/tree.ts'
+import type { Tree } from '../tree/tree.ts'
 import type { FileId } from '../vfs.ts'
 import { isLocal } from './changes.ts'
 import type { Conflicts } from './conflicts.ts'
@@ -177,7 +177,7 @@ export class Linker {
     const ask = (signal: AbortSignal) => this.#grid.mkdir(children, { signal })
     const cap = await this.#asker.once(`mkdir ${dir.id}`, ask, stop)
     if (dir.edges === 0) return // it was removed meanwhile
-    const change = new Change()
+    const change = this.#tree.change()
     this.#tree.arrived(dir, cap, change)
     // It is new: what another try may have sent is not in it.
     for (const intent of folder.intents.values()) intent.sent = []
@@ -311,7 +311,7 @@ export class Linker {
     listing: Listing,
     judged: readonly { readonly step: Step; readonly outcome: Outcome }[],
     { filled, overtaken, moot }: GivenUp,
-    change = new Change(),
+    change = this.#tree.change(),
   ): Promise<void> {
     const verdict = new Verdict(this.#tree, this.#conflicts, dir, folder, listing, change)
     for (const { step, outcome } of judged) {

@@ -6,10 +6,11 @@ import type { Log } from '../../log.ts'
 import type { Cap } from '../../tahoe/cap.ts'
 import type { Grid } from '../../tahoe/grid.ts'
 import type { Asker } from '../ask.ts'
+import type { Change } from '../tree/change.ts'
 import type { Folder } from '../tree/folder.ts'
 import type { Inode } from '../tree/inode.ts'
 import type { Listings } from '../tree/listings.ts'
-import type { Change, Tree } from '../tree/tree.ts'
+import type { Tree } from '../tree/tree.ts'
 import type { FileId } from '../vfs.ts'
 import { Attempts } from './attempts.ts'
 import { Conflicts } from './conflicts.ts'
@@ -204,7 +205,7 @@ export class Publisher {
 
   async #remove(retired: readonly Segment[]): Promise<void> {
     const ops = retired.filter(({ known }) => known).map(({ id }) => ['dropSegment', id] as const)
-    await this.#tree.commit({ ops, after: [] })
+    await this.#tree.write(ops)
     for (const segment of retired)
       await this.#staging
         .remove(segment)
@@ -229,8 +230,8 @@ export class Publisher {
   }
 
   conflicts(): readonly Conflict[] {
-    const change = this.#conflicts.review()
-    if (change.ops.length > 0) this.#tree.commit(change).catch(() => {}) // whoever keeps the tree hears of it
+    const ops = this.#conflicts.review()
+    if (ops.length > 0) this.#tree.write(ops).catch(() => {}) // whoever keeps the tree hears of it
     return this.#conflicts.list()
   }
 

@@ -3,7 +3,6 @@
 
 import { FsError } from '../../errors.ts'
 import type { Cap } from '../../tahoe/cap.ts'
-import { nameKey } from '../names.ts'
 import type { Op } from '../state/schema.ts'
 import type { State } from '../state/state.ts'
 import type { Folder } from '../tree/folder.ts'
@@ -62,8 +61,7 @@ function intents(tree: Tree, state: State): Set<Folder> {
     const folder = tree.folder(dir)
     if (!folder) throw new FsError('EIO', `the directory ${dir} in the state is lost: the state is damaged`)
     const intent = unpackIntent(tree.rows.open(row['body'] as Uint8Array, `intent ${dir} ${cookie}`), cookie)
-    folder.intents.set(nameKey(intent.name), intent)
-    folder.changed()
+    folder.begin(intent, null)
     folders.add(tree.keep(folder))
   }
   for (const folder of folders) tree.adopt(folder)

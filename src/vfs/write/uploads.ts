@@ -219,7 +219,7 @@ export class Uploads {
       const cap = await (isLiteral ? ask(stop.signal) : asker.once(what, ask, stop.signal))
       if (inode.local !== local || local.draft !== draft || draft?.dead) return
       local.sent = [...local.sent, cap]
-      await tree.commit({ ops: [tree.rows.local(inode)], after: [] })
+      await tree.write([tree.rows.local(inode)])
       if (generation) generation.cap = cap
       else inode.cap = cap
       upload.took = performance.now() - began
@@ -255,7 +255,7 @@ export class Uploads {
     inode.version = { version, at: Date.now() }
     inode.mark = tree.rows.mark(version)
     draft.replaces = version
-    await tree.commit({ ops: [['setMark', inode.mark, inode.id], tree.rows.local(inode)], after: [] })
+    await tree.write([['setMark', inode.mark, inode.id], tree.rows.local(inode)])
     generation.cap = cap
   }
 

@@ -4,10 +4,11 @@
 import type { Cap } from '../../tahoe/cap.ts'
 import type { Child, Listing } from '../../tahoe/grid.ts'
 import { nameKey } from '../names.ts'
+import type { Change } from '../tree/change.ts'
 import type { Folder, Intent } from '../tree/folder.ts'
 import { type Inode, later, stamp } from '../tree/inode.ts'
 import { intend, rest, settle } from '../tree/intents.ts'
-import type { Change, Tree } from '../tree/tree.ts'
+import type { Tree } from '../tree/tree.ts'
 import { type Conflicts, copyName } from './conflicts.ts'
 import type { Draft } from './draft.ts'
 
@@ -149,7 +150,7 @@ export class Verdict {
     this.#release(intent)
     intend(this.#tree, this.#folder, copy, inode.id, this.#change)
     inode.key = nameKey(copy)
-    stamp(inode)
+    stamp(inode, this.#change)
     return copy
   }
 
