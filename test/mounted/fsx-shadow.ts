@@ -31,10 +31,11 @@ export class Shadow {
     this.#since?.push(this.content)
   }
 
-  replace(step: number, content: Buffer, how: string): void {
-    this.content = Buffer.from(content)
-    this.did(step, `${how}, ${content.length}`, 0, Number.POSITIVE_INFINITY)
-    this.#since?.push(this.content)
+  /** It is another file from now on, which is empty. */
+  beAnew(step: number, how: string): void {
+    this.content = Buffer.alloc(0)
+    this.did(step, how)
+    if (this.#since) this.#since = [this.content]
   }
 
   /** Notes what changed nothing in it, but may have. */
@@ -65,7 +66,7 @@ export class Shadow {
     throw this.mismatch(what, at + from, at + end, [have.subarray(from), want.subarray(from)], have.length)
   }
 
-  /** `have` may be, byte by byte, any of `allowed`, and `between` two of them in size. It is then what this file holds. */
+  /** `have` may be, byte by byte, any of `allowed`, and `between` two of them in size. It is what this file holds from now on. */
   settle(have: Buffer, allowed: readonly Buffer[], what: string, { between = false } = {}): void {
     const sizes = allowed.map(({ length }) => length)
     const [least, most] = [Math.min(...sizes), Math.max(...sizes)]

@@ -125,13 +125,16 @@ const replaces: Deed = async (subject, step) => {
   const beside = join(step.dir, 'beside')
   const file = await open(beside, 'wx+')
   await file.write(data)
-  if (step.random.below(2) === 0) await file.sync()
+  const isSynced = step.random.below(2) === 0
+  if (isSynced) await file.sync()
   await rename(beside, pathOf(subject, step))
   const old = await wholeOf(subject.file, subject.shadow.content.length)
   subject.shadow.check(old, `${subject.name} after it was replaced`)
   await subject.file.close()
   subject.file = file
-  subject.shadow.replace(step.number, data, 'replaced')
+  subject.shadow.beAnew(step.number, 'replaced')
+  subject.shadow.write(step.number, 0, data, 'write what replaced it,')
+  if (isSynced) subject.shadow.synced()
 }
 
 /** Removed while it is open, written and read after, then made anew. */
@@ -142,14 +145,15 @@ const removes: Deed = async (subject, step) => {
   shadow.check(await wholeOf(file, shadow.content.length), `${subject.name} after it was removed`)
   await file.close()
   subject.file = await open(pathOf(subject, step), 'wx+')
-  shadow.replace(step.number, Buffer.alloc(0), 'removed and made anew')
+  shadow.beAnew(step.number, 'removed and made anew')
 }
 
 const copies: Deed = async (subject, step) => {
   const other = step.all[step.random.below(step.all.length)]!
   if (other === subject) return
   await copyFile(pathOf(other, step), pathOf(subject, step))
-  subject.shadow.replace(step.number, other.shadow.content, `copied from ${other.name}`)
+  subject.shadow.resize(step.number, 0, 'copy over, from')
+  subject.shadow.write(step.number, 0, other.shadow.content, `copy from ${other.name},`)
 }
 
 const throughSecondName: Deed = async (subject, step) => {

@@ -92,27 +92,25 @@ class OpenFiles implements Files {
     const subject = this.#all[this.#random.below(this.#all.length)]!
     const at = this.#random.below(this.#bounds.most - this.#bounds.longest)
     const data = this.#random.bytes(1 + this.#random.below(this.#bounds.longest))
-    const before = subject.shadow.content
+    const before = Buffer.from(subject.shadow.content)
     const writing = subject.file.write(data, 0, data.length, at).then(
-      () => true,
-      () => false,
+      ({ bytesWritten }) => bytesWritten,
+      () => 0,
     )
     await deed()
-    const wasTold = await writing
-    const copy = Buffer.from(before)
-    subject.shadow.write(
-      this.#step,
-      at,
-      data,
-      wasTold ? 'write when all was lost' : 'write that was never answered',
-    )
+    const told = await writing // as far as the kernel came: it asks for the pages before an edge first
+    if (told > 0) subject.shadow.write(this.#step, at, data.subarray(0, told), 'write when all was lost')
+    const least = told > 0 ? Buffer.from(subject.shadow.content) : before
+    const isTorn = told < data.length
+    if (isTorn)
+      subject.shadow.write(this.#step, at + told, data.subarray(told), 'write that was never answered')
     for (const { file } of this.#all) await file.close().catch(() => {}) // its server is gone
     this.#isClosed = true
     for (const each of this.#all) {
       const { shadow } = each
       shadow.did(this.#step, 'lost')
-      const between = each === subject && !wasTold // as far as the kernel came
-      const now = between ? [copy, shadow.content] : [shadow.content]
+      const between = kept === 'synced' || (each === subject && isTorn)
+      const now = each === subject ? [least, shadow.content] : [shadow.content]
       const allowed = kept === 'synced' ? shadow.sinceSync() : now
       const have = await readFile(this.#path(each))
       shadow.settle(have, allowed, `${each.name} after the server was lost`, { between })

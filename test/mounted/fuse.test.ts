@@ -4,37 +4,48 @@
 import test from 'ava'
 import { whyNoFuse } from '../../src/fuse/machine.ts'
 import type { Interruption } from './fsx.ts'
-import { mounted } from './mounted.ts'
+import { mounted, type Place } from './mounted.ts'
 import { OverFuse } from './over-fuse.ts'
 
 /** The kernel lets go of the files' bytes; of these alone, for other tests have files open too. */
 const dropped = 'for each in *; do dd if="$each" iflag=nocache count=0 status=none; done'
 
 const between: readonly Interruption[] = [
-  { happens: { ask: 'remount' }, every: 500, files: 'closed' },
-  { happens: { ask: 'kill the server' }, every: 400, files: 'lost', kept: 'acknowledged' },
+  { happens: { ask: 'remount' }, every: 1500, files: 'closed' },
+  { happens: { ask: 'kill the server' }, every: 500, files: 'lost', kept: 'acknowledged' },
   { happens: { sh: dropped }, every: 100, files: 'stay' },
 ]
 
-mounted(
-  test,
-  'over FUSE',
-  async () => {
-    const server = await OverFuse.start()
-    return {
-      dir: server.mountpoint,
-      close: () => server[Symbol.asyncDispose](),
-      on: {
-        async remount() {
-          await server.stop()
-          await server.again()
-        },
-        async 'kill the server'() {
-          await server.kill()
-          await server.again()
-        },
+const missing = await whyNoFuse()
+let server: OverFuse | undefined
+
+async function open(): Promise<Place> {
+  const served = (server = await OverFuse.start())
+  return {
+    dir: served.mountpoint,
+    close: () => served[Symbol.asyncDispose](),
+    on: {
+      async remount() {
+        await served.stop()
+        await served.again()
       },
-    }
-  },
-  { missing: await whyNoFuse(), fsx: { steps: 10_000, between } },
-)
+      async 'kill the server'() {
+        await served.kill()
+        await served.again()
+      },
+    },
+  }
+}
+
+mounted(test, 'over FUSE', open, { missing, limitMs: 300_000, fsx: { steps: 10_000, between } })
+
+if (missing === null)
+  test.serial(
+    'over FUSE: after all of it nothing waits, nothing is in conflict, and nothing is wrong',
+    async t => {
+      t.timeout(300_000)
+      await server!.flush()
+      const { pending, conflicts, errors } = await server!.status()
+      t.deepEqual([pending.items, conflicts, errors], [[], [], []])
+    },
+  )

@@ -45,10 +45,14 @@ export class OverFuse implements AsyncDisposable {
     const child = spawn(
       process.execPath,
       [bin, 'mount', '--foreground', '--log-level', 'warn', ...where, this.mountpoint],
-      { stdio: ['ignore', 'pipe', 'inherit'], env: this.#env },
+      { stdio: ['ignore', 'pipe', 'pipe'], env: this.#env },
     )
     this.#child = child
     let said = ''
+    createInterface({ input: child.stderr! }).on('line', line => {
+      said += `${line}\n`
+      if (line.startsWith('{')) console.error(line) // its log, where something is amiss
+    })
     for await (const line of createInterface({ input: child.stdout! })) {
       said += `${line}\n`
       if (line.includes(' is mounted')) return void child.stdout!.resume()
