@@ -20,7 +20,7 @@ const fsx = fsxPlan({
   steps: 2000,
   between: [
     { happens: { sh: 'sync; echo 3 >/proc/sys/vm/drop_caches' }, every: 60, files: 'stay' },
-    { happens: { ask: 'kill the server' }, every: 300, files: 'stay' }, // a hard mount: programs wait
+    { happens: { ask: 'kill the server' }, every: 400, files: 'stay' }, // a hard mount: programs wait
     { happens: { sh: ['cd /', ...remount].join(' && ') }, every: 400, files: 'closed' },
   ],
 })
