@@ -11,18 +11,12 @@ import { basename, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Duplex } from 'node:stream'
 import { gunzipSync } from 'node:zlib'
+import { type Verdict, verdictOf } from '../mounted/verdict.ts'
 import type { Entry } from './cpio.ts'
 import { appendArchive } from './cpio.ts'
 import { checkout, kernelImage } from './image.ts'
 
 export { buildInitramfs, whatIsMissing } from './image.ts'
-
-export type Verdict = {
-  readonly name: string
-  readonly ok: boolean
-  readonly ms: number
-  readonly output: string
-}
 
 /** What a guest that has ended leaves: every check in the order it ran, and the script's exit status. */
 export type Outcome = {
@@ -166,15 +160,8 @@ export class Guest implements AsyncDisposable {
     } else if (word === 'RUN') this.#running = rest[0] ?? ''
     else if (word === 'NOTE') this.#notes.set(rest[0] ?? '', rest[1] ?? '')
     else if (word === 'ASK') this.#asked(rest[0] ?? '', shown(rest[1]))
-    else if (word === 'CHECK') {
-      const [verdict, name = '', ms, output = ''] = rest
-      this.#checks.push({
-        name,
-        ok: verdict === 'ok',
-        ms: Number(ms),
-        output: Buffer.from(output, 'base64').toString(),
-      })
-    } else if (word === 'DONE') {
+    else if (word === 'CHECK') this.#checks.push(verdictOf(rest))
+    else if (word === 'DONE') {
       this.#status = Number(rest[0])
       this.send('off') // it has been heard: the guest may go
     } else return

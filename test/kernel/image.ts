@@ -46,9 +46,13 @@ const programs = [
   'usr/bin/env',
   'usr/bin/find',
   'usr/bin/flock',
+  'usr/bin/getfattr',
   'usr/bin/git',
+  'usr/bin/install',
   'usr/bin/rsync',
   'usr/bin/seq',
+  'usr/bin/setfattr',
+  'usr/bin/setpriv',
   'usr/bin/setsid',
   'usr/bin/sha256sum',
   'usr/bin/sqlite3',
@@ -59,6 +63,7 @@ const programs = [
   'usr/bin/truncate',
   'usr/bin/wc',
   'usr/bin/xargs',
+  'usr/sbin/xfs_io',
 ]
 
 const etc = {
@@ -76,7 +81,11 @@ const etc = {
 export async function whatIsMissing(): Promise<string | null> {
   if (process.platform !== 'linux' || process.arch !== 'x64') return 'the guest is a Linux x86-64 kernel'
   const mend = 'run test/support/install-guest.sh'
-  if (!(await exists(join(guest, 'complete')))) return `build/guest is not complete: ${mend}`
+  const made = await readFile(join(guest, 'complete'), 'utf8').catch(() => null)
+  if (made === null) return `build/guest is not complete: ${mend}`
+  const script = await readFile(join(checkout, 'test/support/install-guest.sh'), 'utf8')
+  if (made.trim() !== /^packages='(.*)'$/m.exec(script)?.[1])
+    return `build/guest is of other packages: ${mend}`
   const path = (process.env['PATH'] ?? '').split(':')
   const found = await Promise.all(path.map(dir => exists(join(dir, 'qemu-system-x86_64'))))
   return found.includes(true) ? null : `qemu-system-x86_64 is not installed: ${mend}`

@@ -1,8 +1,11 @@
 // A tree as the grid has it, and as the guest says it sees it, in the same words.
 
 import { createHash } from 'node:crypto'
-import type { Cap } from '../../src/tahoe/cap.ts'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Cap, parseCap } from '../../src/tahoe/cap.ts'
 import type { Grid } from '../../src/tahoe/grid.ts'
+import { openLocal } from '../../src/tahoe/native/local.ts'
 import { Turns } from '../../src/tahoe/turns.ts'
 import { bytesOf } from '../support/tahoe-bytes.ts'
 
@@ -32,6 +35,14 @@ export async function listingOn(grid: Grid, dir: Cap, at = ''): Promise<string[]
     )
   }
   return lines.sort()
+}
+
+/** What a folder of shares holds, while no server has it open. */
+export async function heldIn(dir: string): Promise<string[]> {
+  const aliases = await readFile(join(dir, 'private/aliases'), 'utf8')
+  const root = parseCap(/^tahoe: (\S+)$/m.exec(aliases)![1]!)
+  const grid = await openLocal({ dirs: [dir], shares: { needed: 1, happy: 1, total: 1 } })
+  return await listingOn(grid, root).finally(() => grid.close())
 }
 
 /** Everything below a directory, by a node's web API: one line for each name, sorted. See `listing` in checks.sh. */

@@ -1,27 +1,15 @@
 // The kernel's client over a folder of shares, with no grid and no Python: everything that programs
 // do, the server killed meanwhile, and the shares compared with what the kernel was told.
 
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'ava'
-import { parseCap } from '../../src/tahoe/cap.ts'
-import { openLocal } from '../../src/tahoe/native/local.ts'
 import { treeOf } from './image.ts'
-import { listingOn, mustEqual } from './listing.ts'
+import { heldIn, mustEqual } from './listing.ts'
 import { Served } from './served.ts'
 import { judged } from './suite.ts'
-
-const shares = { needed: 1, happy: 1, total: 1 }
-
-/** What a folder holds, while no server has it open. */
-async function held(dir: string): Promise<string[]> {
-  const aliases = await readFile(join(dir, 'private/aliases'), 'utf8')
-  const root = parseCap(/^tahoe: (\S+)$/m.exec(aliases)![1]!)
-  const grid = await openLocal({ dirs: [dir], shares })
-  return await listingOn(grid, root).finally(() => grid.close())
-}
 
 await judged(test, 'local read-write', {
   scripts: ['readwrite', 'killed', 'published', 'emptied', 'gone', 'ended'].map(
@@ -59,7 +47,7 @@ await judged(test, 'local read-write', {
           const left = [pending.items, conflicts, errors]
           if (left.some(each => each.length > 0)) throw new Error(`left: ${JSON.stringify(left)}`)
           await server.stop()
-          mustEqual(await held(store), seen.split('\n').filter(Boolean).sort())
+          mustEqual(await heldIn(store), seen.split('\n').filter(Boolean).sort())
           await server.again()
         },
       },

@@ -1,5 +1,5 @@
-// One guest, one ava test for each `check 'sentence'` in its scripts: a check that fails,
-// or that they never came to, is a failing test of that name.
+// One guest, one ava test for each `check 'sentence'` in its scripts, and for what they are said to check besides:
+// a check that fails, or that they never came to, is a failing test of that name.
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,6 +12,8 @@ export type World = Pick<GuestOptions, 'env' | 'files' | 'on'>
 
 export type Suite = {
   readonly scripts: readonly string[]
+  /** By script: checks that its programs make by themselves, in their order, after its own. */
+  readonly besides?: Readonly<Record<string, readonly string[]>>
   readonly image?: ImageOptions
   readonly memoryMb: number
   readonly cpus?: number
@@ -29,7 +31,7 @@ export const checksIn = (script: string): string[] =>
 
 export async function judged(test: TestFn, title: string, suite: Suite): Promise<void> {
   const missing = (await whatIsMissing()) ?? suite.missing ?? null
-  const names = suite.scripts.flatMap(checksIn)
+  const names = suite.scripts.flatMap(script => [...checksIn(script), ...(suite.besides?.[script] ?? [])])
   if (missing !== null) {
     if (process.env['CI'] === 'true') test(`${title}: a guest can run`, t => t.fail(missing))
     else for (const name of names) test.skip(`${title}: ${name} (${missing})`, t => t.fail())

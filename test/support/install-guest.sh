@@ -13,7 +13,7 @@ here=$(cd "$(dirname "$0")/../.." && pwd)
 guest=$here/build/guest
 
 # What the guest runs. Libraries follow by themselves.
-packages='busybox-static dash kmod nfs-common mount util-linux coreutils diffutils findutils tar git sqlite3 rsync libstdc++6 libgcc-s1'
+packages='busybox-static dash kmod nfs-common mount util-linux coreutils diffutils findutils tar git sqlite3 rsync xfsprogs attr libstdc++6 libgcc-s1'
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi

@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'ava'
 import type { SigningKey } from '../../src/tahoe/format/ssk-keys.ts'
-import { KeyPool } from '../../src/tahoe/native/keys.ts'
+import { KeyPool, MAKING } from '../../src/tahoe/native/keys.ts'
 
 test('a pool fills up one after another, gives each key once, and makes no more when it is closed', async t => {
   let made = 0
@@ -31,4 +31,18 @@ test('a pool fills up one after another, gives each key once, and makes no more 
   await sleep(20)
   t.is(made, before + 1)
   t.is(pool.ready, 0)
+})
+
+test('where many wait for keys, only some are made at a time, and each gets its own', async t => {
+  let made = 0
+  let at = 0
+  const make = async () => {
+    t.true(++at <= MAKING)
+    await sleep(1)
+    at--
+    return { made: made++ } as unknown as SigningKey
+  }
+  const pool = new KeyPool(0, make)
+  const keys = await Promise.all(Array.from({ length: 20 }, () => pool.take()))
+  t.is(new Set(keys).size, 20)
 })

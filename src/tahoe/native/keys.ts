@@ -1,6 +1,12 @@
 // Key pairs made ahead: a new directory needs one at once, and making it takes 10 to 100 ms.
+// Many new directories must not take all threads and processors: files are read and written there as well.
 
+import { availableParallelism } from 'node:os'
 import { generateKey, type SigningKey } from '../format/ssk-keys.ts'
+import { Turns } from '../turns.ts'
+
+/** Keys that are made at a time: of the processors half, and of the pool's four threads too. */
+export const MAKING = Math.min(2, Math.ceil(availableParallelism() / 2))
 
 export class KeyPool {
   readonly #size: number
@@ -8,6 +14,7 @@ export class KeyPool {
   readonly #ready: SigningKey[] = []
   #filling = false
   #closed = false
+  readonly #making = new Turns(MAKING)
 
   /** Keeps up to `size` keys, made one after another in the background, off the main thread. */
   constructor(size = 16, make: () => Promise<SigningKey> = generateKey) {
@@ -18,7 +25,7 @@ export class KeyPool {
 
   /** A key that nobody else has: at once where one is ready. */
   async take(): Promise<SigningKey> {
-    const key = this.#ready.shift() ?? (await this.#make())
+    const key = this.#ready.shift() ?? (await this.#inTurn())
     this.#fill()
     return key
   }
@@ -52,7 +59,12 @@ export class KeyPool {
 
   async #one(): Promise<void> {
     if (this.#closed) return
-    const key = await this.#make()
+    const key = await this.#inTurn()
     if (!this.#closed) this.#ready.push(key)
+  }
+
+  async #inTurn(): Promise<SigningKey> {
+    const done = await this.#making.take('make a key')
+    return await this.#make().finally(done)
   }
 }
