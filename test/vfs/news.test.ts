@@ -235,8 +235,9 @@ async function lives(t: ExecutionContext, steps: readonly (Operation | Event)[])
   const grid = new TinyGrid()
   const root = grid.directory({
     a: grid.directory({ b: grid.directory(), c: grid.file('c'.repeat(100)) }),
-    b: grid.mutable('b'),
-    c: grid.directory({ a: grid.mutable('a') }),
+    b: grid.mutable('b'.repeat(100)),
+    c: grid.directory({ a: grid.mutable('a'.repeat(100)) }),
+    d: grid.file('d'.repeat(100)),
   })
   const fs = await openAt(await folder(t), grid, root, { ...never, tempo: quick })
   const keeper = new Keeper(fs)
