@@ -19,6 +19,7 @@ export const operation = fc.oneof(
   fc.record({ op: fc.constant('rmdir'), path, name }),
   fc.record({ op: fc.constant('rename'), path, name, to: path, toName: name }),
   fc.record({ op: fc.constant('write'), path, name, offset: fc.nat(200_000), length: fc.nat(100_000) }),
+  fc.record({ op: fc.constant('write'), path, name, offset: fc.nat(9), length: fc.nat(9) }),
   fc.record({ op: fc.constant('truncate'), path, name, size: fc.nat(300_000) }),
   fc.record({ op: fc.constant('touch'), path, name, mtime: fc.constantFrom(7n, 'now' as const) }),
 )

@@ -102,6 +102,7 @@ export function repeatRules(spec: Spec): void {
     vfs.retain(id)
     await vfs.rmdir(vfs.root, 'nothing')
     t.deepEqual(await names(vfs, id), [])
+    await fails(t, vfs.lookup(id, 'new'), 'ENOENT')
     await fails(t, vfs.create(id, 'new', guarded), 'ENOENT')
     await fails(t, vfs.rename(vfs.root, 'small.txt', id, 'new'), 'ENOENT')
     vfs.release(id)
