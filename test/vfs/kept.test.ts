@@ -202,6 +202,10 @@ test('a write that failed is not among what was kept, though all of it was writt
   const open = () => Staging.open({ dir: join(at, 'state', 'staging'), state, disk: faulty })
   const staging = await open()
   const append = (start: number) => staging.append(noise(100, `${start}`), { id: 7n, start })
+  failing = true
+  for (let i = 0; i < 3; i++) await t.throwsAsync(append(4000), { code: 'ENOSPC' })
+  t.deepEqual(await readdir(staging.dir), [])
+  failing = false
   await append(0)
   failing = true
   await t.throwsAsync(append(1000), { code: 'ENOSPC' })
