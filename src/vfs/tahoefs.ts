@@ -451,6 +451,7 @@ export class Tahoefs implements V.Vfs {
 
   async close(): Promise<void> {
     const stopped = this.#publisher.stop()
+    this.#staging.kept.onFull = () => {}
     this.#asker.close()
     await stopped
     // Whoever wrote was told that it is not durable; it may as well be.
@@ -531,7 +532,10 @@ export class Tahoefs implements V.Vfs {
     const { change, drafts, lost } = await replay(this.#tree, this.#changes, this.#staging)
     if (!lives) return []
     if (lost.writes > 0 || this.#staging.left.torn)
-      this.#log.warn(lost, 'of what was written last before the end of the last process, some is not there')
+      this.#log.warn(
+        lost,
+        'some of what was written last is not there: nobody was told that it was, or this machine lost power',
+      )
     await this.#tree.commit(change)
     await Promise.all([...drafts].map(draft => this.#durable.draft(draft)))
     await this.#staging.forgetLeft(ops => this.#tree.write(ops))

@@ -22,6 +22,8 @@ if (write) {
   const made = await fs.mkdir(fs.root, 'new-directory-name', {}, { once: 'a-key' })
   const file = await fs.create(made.attr.id, 'new-file-name', { mode: 'guarded', attrs: {} })
   await fs.write(file.attr.id, 0, secretTexts.written, 'stable')
+  const kept = await fs.create(made.attr.id, 'kept-file-name', { mode: 'guarded', attrs: {} })
+  await fs.write(kept.attr.id, 0, secretTexts.written, 'kept')
   await fs.symlink(made.attr.id, 'new-link-name', secretTexts.linked, {})
   await fs.rename(fs.root, 'small-file-name.txt', fs.root, 'moved-file-name')
   await fs.remove(fs.root, 'literal-file-name')

@@ -85,7 +85,7 @@ test('a mutable file is as fresh as its version, where that is older than the li
   await fs.flush(null) // lists it anew
   ;[m, listing] = both()
   t.true(m > 0 && m < listing)
-  await fs.write(id, 0, Buffer.from('ours'), false)
+  await fs.write(id, 0, Buffer.from('ours'), 'unstable')
   ;[m, listing] = both()
   t.is(m, listing)
 })

@@ -5,6 +5,7 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import fc from 'fast-check'
+import type { Durability } from '../../src/vfs/vfs.ts'
 import { MemFs } from '../support/memfs.ts'
 import { Mortal } from '../support/mortal.ts'
 import { folder, settled } from '../support/places.ts'
@@ -20,6 +21,7 @@ const event = fc.oneof(
   { weight: 3, arbitrary: fc.record({ event: fc.constant('time'), ms: fc.nat(30) }) },
   fc.record({ event: fc.constant('restart') }),
   fc.record({ event: fc.constant('death') }),
+  fc.record({ event: fc.constant('kill') }),
   fc.record({
     event: fc.constant('not now'),
     what: fc.constantFrom('upload', 'overwrite', 'edit', 'mkdir', 'list'),
@@ -45,7 +47,17 @@ const history = fc.array(fc.oneof({ weight: 4, arbitrary: operation }, { weight:
 const told = async (vfs: Parameters<typeof lines>[0]) =>
   (await lines(vfs)).map(line => line.replace(/ \d+ (\w+)$/, ' $1'))
 
-async function lives(t: ExecutionContext, steps: readonly (Operation | Event)[]): Promise<void> {
+/** What kinds of writes there are. Where none is unstable, nothing is committed before the process is killed. */
+type Writes = readonly Durability[]
+
+/** Each staging file is full after a few writes. */
+const stagingSize = 6 << 20
+
+async function lives(
+  t: ExecutionContext,
+  steps: readonly (Operation | Event)[],
+  writes: Writes,
+): Promise<void> {
   const grid = new TinyGrid()
   const [large, small] = [noise(150_000, 'large'), noise(10, 'small')]
   const root = grid.directory({
@@ -63,8 +75,16 @@ async function lives(t: ExecutionContext, steps: readonly (Operation | Event)[])
     const { attr } = await oracle.create(above, name, { mode: 'guarded', attrs: { mode: 0o600 } })
     await oracle.write(attr.id, 0, bytes, 'stable')
   }
-  let { machine, fs } = await Mortal.open(dir, grid, root)
+  const open = () => Mortal.open(dir, grid, root, undefined, { stagingSize })
+  const committed = async () => {
+    for await (const { attr } of everything(fs)) if (attr.kind === 'file') await fs.commit(attr.id)
+  }
+  let { machine, fs } = await open()
   let keeper = new Keeper(fs)
+  const again = async () => {
+    ;({ machine, fs } = await open())
+    keeper = new Keeper(fs)
+  }
   const holds: (() => void)[] = []
   const happens = async (what: Event) => {
     switch (what.event) {
@@ -73,14 +93,17 @@ async function lives(t: ExecutionContext, steps: readonly (Operation | Event)[])
         return
       case 'restart':
         await fs.close()
-        ;({ machine, fs } = await Mortal.open(dir, grid, root))
-        keeper = new Keeper(fs)
+        await again()
         return
       case 'death':
-        for await (const { attr } of everything(fs)) if (attr.kind === 'file') await fs.commit(attr.id)
+        await committed()
         await machine.die(fs)
-        ;({ machine, fs } = await Mortal.open(dir, grid, root))
-        keeper = new Keeper(fs)
+        await again()
+        return
+      case 'kill':
+        if (writes.includes('unstable')) await committed()
+        await machine.die(fs, 'none')
+        await again()
         return
       case 'not now':
         if ('times' in what) grid.notNow[what.what as 'edit'] = what.times
@@ -107,7 +130,8 @@ async function lives(t: ExecutionContext, steps: readonly (Operation | Event)[])
     for (const step of steps) {
       if ('event' in step) await happens(step)
       else {
-        const [here, there] = [await perform(fs, fs.root, step), await perform(oracle, oracle.root, step)]
+        const here = await perform(fs, fs.root, step, writes)
+        const there = await perform(oracle, oracle.root, step, writes)
         if (here !== there) throw new Error(`${JSON.stringify(step)}: ${here}, and should be ${there}`)
       }
       await keeper.check()
@@ -120,7 +144,7 @@ async function lives(t: ExecutionContext, steps: readonly (Operation | Event)[])
     await keeper.check()
     same(await told(fs), await told(oracle))
     same(fs.status().conflicts, [])
-    await settled(() => readdirSync(join(dir, 'state', 'staging')).length <= 1) // but for the one that grows
+    await settled(() => readdirSync(join(dir, 'state', 'staging')).length <= 3) // but for those that grow
   } finally {
     await machine.die(fs)
   }
@@ -131,11 +155,15 @@ function same(a: unknown, b: unknown): void {
   if (one !== other) throw new Error(`${one}\nshould be\n${other}`)
 }
 
-test('whatever is done and whatever fails, what is shown is what a plain file system shows, and the grid has it in the end', async t => {
-  t.timeout(170_000)
-  await fc.assert(
-    fc.asyncProperty(history, steps => lives(t, steps)),
-    { numRuns: Number(process.env.RUNS ?? 50), includeErrorInReport: true },
-  )
-  t.pass()
-})
+for (const [what, writes] of [
+  ['', ['stable', 'unstable', 'kept']],
+  [', also after every kill', ['kept', 'stable', 'kept']],
+] as const)
+  test(`whatever is done and whatever fails, what is shown is what a plain file system shows, and the grid has it in the end${what}`, async t => {
+    t.timeout(170_000)
+    await fc.assert(
+      fc.asyncProperty(history, steps => lives(t, steps, writes)),
+      { numRuns: Number(process.env.RUNS ?? 50), includeErrorInReport: true },
+    )
+    t.pass()
+  })

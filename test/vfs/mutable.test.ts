@@ -4,6 +4,7 @@ import test, { type ExecutionContext } from 'ava'
 import type { Cap } from '../../src/tahoe/cap.ts'
 import type { Tahoefs } from '../../src/vfs/tahoefs.ts'
 import { MUTABLE_MAX } from '../../src/vfs/write/adoption.ts'
+import { Mortal } from '../support/mortal.ts'
 import {
   folder,
   hasty,
@@ -331,4 +332,27 @@ test('a mutable file that nobody else wrote to goes when it is removed, at the c
   await fs.flush(null)
   t.deepEqual([...grid.children(root).keys()], ['other'])
   t.is(grid.asked.stat, stat + 1)
+})
+
+test('what the grid has is not published once more by the next start, and is no conflict with what others write', async t => {
+  const { grid, root, cap } = await world(t)
+  const dir = await folder(t)
+  const first = await Mortal.open(dir, grid, root, undefined, { tempo: onlyAsked })
+  const id = await idOf(first.fs)
+  await first.fs.write(id, 0, Buffer.from('no longer'), 'stable')
+  await first.fs.setattr(id, { size: 5 }) // a change that no extent is of
+  const release = grid.hold('edit')
+  first.fs.flush(null).catch(() => {}) // it ends with this process
+  await settled(() => grid.asked.edit === 1)
+  t.is(grid.bytes(cap).toString(), 'no lo')
+  await first.machine.die(first.fs)
+  release()
+  grid.overwriteWith(cap, Buffer.from('theirs'))
+  const { machine, fs } = await Mortal.open(dir, grid, root, undefined, { tempo: onlyAsked })
+  t.teardown(() => machine.die(fs))
+  await fs.flush(null)
+  t.is(grid.asked.overwrite, 1)
+  t.deepEqual(fs.status().conflicts, [])
+  t.deepEqual(await namesIn(fs, fs.root), ['m', 'other'])
+  t.is(await text(fs), 'theirs')
 })

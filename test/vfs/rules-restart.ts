@@ -28,23 +28,23 @@ export function restartRules(spec: Spec, can: Can): void {
 
   if (!can.write) return
 
-  spec(
-    'what was committed, and what was written stable, is there after a restart',
-    async (t, vfs, restart) => {
-      const [committed, stable] = [
-        await make(vfs, vfs.root, 'committed'),
-        await make(vfs, vfs.root, 'stable'),
-      ]
-      await vfs.write(committed, 0, Buffer.from('one'), 'unstable')
-      await vfs.commit(committed)
-      await vfs.write(stable, 70_000, Buffer.from('two'), 'stable')
-      const before = await snapshot(vfs)
-      const after = await restart()
-      t.deepEqual(await snapshot(after), before)
-      t.is((await content(after, committed)).toString(), 'one')
-      t.true((await content(after, stable)).equals(Buffer.concat([Buffer.alloc(70_000), Buffer.from('two')])))
-    },
-  )
+  spec('what was committed, kept, or written stable is there after a restart', async (t, vfs, restart) => {
+    const [committed, kept, stable] = [
+      await make(vfs, vfs.root, 'committed'),
+      await make(vfs, vfs.root, 'kept'),
+      await make(vfs, vfs.root, 'stable'),
+    ]
+    await vfs.write(committed, 0, Buffer.from('one'), 'unstable')
+    await vfs.commit(committed)
+    t.false((await vfs.write(kept, 0, Buffer.from('and'), 'kept')).stable)
+    await vfs.write(stable, 70_000, Buffer.from('two'), 'stable')
+    const before = await snapshot(vfs)
+    const after = await restart()
+    t.deepEqual(await snapshot(after), before)
+    t.is((await content(after, committed)).toString(), 'one')
+    t.is((await content(after, kept)).toString(), 'and')
+    t.true((await content(after, stable)).equals(Buffer.concat([Buffer.alloc(70_000), Buffer.from('two')])))
+  })
 
   spec('a size that was set, by whatever set it, is there after a restart', async (t, vfs, restart) => {
     const [small, literal] = [await at(vfs, 'small.txt'), await at(vfs, 'literal')]

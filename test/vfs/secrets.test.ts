@@ -64,6 +64,7 @@ const names = [
   'mutable-file-name',
   'new-directory-name',
   'new-file-name',
+  'kept-file-name',
   'new-link-name',
   'moved-file-name',
 ]
@@ -121,8 +122,10 @@ test('nothing of what was written and waits is found after kill -9, and the next
   t.true(staged > 300_000)
   const fs = await openAt(dir, grid, root, { tempo: onlyAsked })
   const made = await fs.lookup(fs.root, 'new-directory-name')
-  const file = await fs.lookup(made.id, 'new-file-name')
-  t.true(Buffer.concat((await fs.read(file.id, 0, 400_000)).data).equals(secretTexts.written))
+  for (const name of ['new-file-name', 'kept-file-name']) {
+    const file = await fs.lookup(made.id, name)
+    t.true(Buffer.concat((await fs.read(file.id, 0, 400_000)).data).equals(secretTexts.written))
+  }
   const link = await fs.lookup(made.id, 'new-link-name')
   t.deepEqual(Buffer.from((await fs.readlink(link.id)).target), secretTexts.linked)
   await fs.lookup(fs.root, 'moved-file-name')

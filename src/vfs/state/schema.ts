@@ -54,12 +54,14 @@ export const tables = `
   ) STRICT;
 
   -- What is known here alone of an inode: its cap, the metadata of its edge, the caps that we may have
-  -- linked for it; sealed. valid: bytes of the cap's content that are still its own.
+  -- linked for it; sealed. valid: bytes of the cap's content that are still its own. seq: the last change
+  -- of its content that is durable.
   CREATE TABLE local (
     id INTEGER PRIMARY KEY,
     body BLOB NOT NULL,
     valid INTEGER NOT NULL,
-    since INTEGER NOT NULL
+    since INTEGER NOT NULL,
+    seq INTEGER NOT NULL DEFAULT 0
   ) STRICT;
 
   -- Bytes of an inode that are not the cap's: length from start, in records of the staging file segment.
@@ -115,7 +117,7 @@ export const statements = {
   dropIntents: 'DELETE FROM intent WHERE dir = ?',
   addLocal: `INSERT INTO local (id, body, valid, since) VALUES (?, ?, ?, ?)
              ON CONFLICT (id) DO UPDATE SET body = excluded.body`,
-  setValid: 'UPDATE local SET valid = ? WHERE id = ?',
+  setValid: 'UPDATE local SET valid = ?, seq = ? WHERE id = ?',
   dropLocal: 'DELETE FROM local WHERE id = ?',
   setExtent: `INSERT INTO extent (id, start, length, segment, at, record, skip, plain, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
               ON CONFLICT (id, start) DO UPDATE SET length = excluded.length, segment = excluded.segment, at = excluded.at,

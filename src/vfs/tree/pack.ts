@@ -67,8 +67,9 @@ type PackedLocal = {
   target: string | null
   /** Whether its bytes are not those of its cap. */
   draft: boolean
-  /** The version of a mutable file that they are to replace. */
+  /** The version of a mutable file that they are to replace, and the last change that is in it. */
   replaces: string | null
+  replaced: number
 }
 
 export function packLocal({ cap }: Inode, { metadata, sent, target, draft }: Local): Buffer {
@@ -79,6 +80,7 @@ export function packLocal({ cap }: Inode, { metadata, sent, target, draft }: Loc
     target: target === null ? null : target.toString('base64'),
     draft: draft !== null,
     replaces: draft?.replaces ?? null,
+    replaced: draft?.replaced ?? 0,
   }
   return Buffer.from(JSON.stringify(packed))
 }
@@ -86,8 +88,9 @@ export function packLocal({ cap }: Inode, { metadata, sent, target, draft }: Loc
 export function unpackLocal(
   body: Buffer,
   since: number,
-): { cap: Cap | null; draft: boolean; replaces: string | null; local: Local } {
-  const { cap, metadata, sent, target, draft, replaces = null } = parseExact(body.toString()) as PackedLocal
+): { cap: Cap | null; draft: boolean; replaces: string | null; replaced: number; local: Local } {
+  const packed = parseExact(body.toString()) as PackedLocal
+  const { cap, metadata, sent, target, draft, replaces = null, replaced } = packed
   const local: Local = {
     since,
     metadata,
@@ -96,5 +99,5 @@ export function unpackLocal(
     draft: null,
     target: target === null ? null : Buffer.from(target, 'base64'),
   }
-  return { cap: unpack(cap), draft, replaces, local }
+  return { cap: unpack(cap), draft, replaces, replaced, local }
 }

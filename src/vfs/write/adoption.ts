@@ -89,7 +89,7 @@ export class Adoption {
         const change = tree.change()
         draft = changes.emptyDraft(now, change)
         for (const [i, run] of runs.entries()) draft.write(run, i * STEP, null, change)
-        draft.published = draft.seq
+        draft.published = draft.replaced = draft.seq
         tree.commit(change).catch(() => {}) // what follows in the database needs it to come first
         waits(now)
       } finally {

@@ -67,13 +67,13 @@ export class Committer {
     }
   }
 
-  *#opsOf({ draft, extents, size, valid, kept }: Entry): Generator<Op> {
+  *#opsOf({ draft, extents, seq: last, size, valid, kept }: Entry): Generator<Op> {
     const { inode } = draft
     // Times as they are now: another change may have written later ones meanwhile.
     yield setTimes(inode)
     yield ['setSize', size, kept, inode.id]
     yield this.#localRow(draft)
-    yield ['setValid', valid, inode.id]
+    yield ['setValid', valid, last, inode.id]
     for (const { start, extent } of extents) {
       if (!extent) yield ['dropExtent', inode.id, start]
       else {

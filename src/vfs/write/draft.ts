@@ -64,6 +64,8 @@ export class Draft {
   generation: Generation | null = null
   /** Of a mutable file: the version that it replaces; null for any other, which gets a new cap. */
   replaces: string | null = null
+  /** The last change that is in that version; 0 when none of this draft is. */
+  replaced = 0
   /** Somebody else replaced that version: it is to be published as another file. */
   overtaken = false
   /** Its inode is gone: nothing of it is to be kept. */
@@ -73,8 +75,8 @@ export class Draft {
   /** The smallest it was cut to since the generation was frozen. */
   #cut = Number.POSITIVE_INFINITY
 
-  /** `rows`: its extents as they are durable, since `since`. */
-  constructor(inode: Inode, valid: number, rows: readonly Extent[] = [], since = Date.now()) {
+  /** `rows`: its extents as they are durable, since `since`, with all changes up to `seq`. */
+  constructor(inode: Inode, valid: number, rows: readonly Extent[] = [], since = Date.now(), seq = 1) {
     this.inode = inode
     this.valid = valid
     this.dirtyAt = this.changedAt = since
@@ -90,7 +92,7 @@ export class Draft {
       },
     }
     this.extents = new Extents(watch, rows)
-    this.seq = this.committed = rows.reduce((most, { seq }) => Math.max(most, seq), 1)
+    this.seq = this.committed = Math.max(seq, 1)
   }
 
   /** Whether everything that was changed is durable. */

@@ -80,7 +80,7 @@ function frameAt(file: Buffer, pos: number): Found | null {
   const [first, after, time] = [bytes.readDoubleLE(0), bytes.readDoubleLE(8), bytes.readDoubleLE(16)]
   return {
     ...{ first, after, time, record: bytes.readUInt32LE(24) },
-    ...{ sealedKey: bytes.subarray(INNER, keyEnd), writes, at },
+    ...{ sealedKey: Buffer.from(bytes.subarray(INNER, keyEnd)), writes, at },
   }
 }
 

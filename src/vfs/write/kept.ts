@@ -30,10 +30,12 @@ export type Mark = {
   readonly time: bigint
 }
 
+export type LeftFrame = Found & { readonly segment: Segment }
+
 /** What earlier processes kept, and their commits may not know. */
 export type Left = {
   /** In order, without those whose writes failed. */
-  readonly frames: readonly (Found & { readonly segment: Segment })[]
+  readonly frames: readonly LeftFrame[]
   /** Whether something is missing between them, or is no frame at the end. */
   readonly torn: boolean
 }
@@ -50,7 +52,7 @@ export class Kept {
   #last = 0
   #after = 0
   #settled = 0
-  #renewing = false
+  #renewal: Promise<void> | null = null
 
   /** Writes up to this number are made, or never will be. */
   get settled(): number {
@@ -93,7 +95,14 @@ export class Kept {
   /** The turn is not written, or only in part, and nothing is written behind it. */
   failed(): void {
     this.#settled = this.#last
-    this.end()
+    this.current = null
+  }
+
+  /** The same of the first turn of a segment: nothing in that is anybody's. */
+  abandon(segment: Segment): void {
+    this.current = null
+    this.#held = this.#held.filter(each => each !== segment)
+    segment.users--
   }
 
   /** The segment that grew is full. */
@@ -106,27 +115,35 @@ export class Kept {
    * `durable` sees that what was written to these files until now is durable, or that they are gone, and
    * then writes down the operation. The full segments are then as any others.
    */
-  async renew(durable: (ids: ReadonlySet<FileId>, op: Op) => Promise<void>): Promise<void> {
+  renew(durable: (ids: ReadonlySet<FileId>, op: Op) => Promise<void>): Promise<void> {
+    this.#renewal ??= this.#renewed(durable)
+    return this.#renewal
+  }
+
+  async #renewed(durable: (ids: ReadonlySet<FileId>, op: Op) => Promise<void>): Promise<void> {
+    try {
+      await this.#renew(durable)
+    } finally {
+      this.#renewal = null
+    }
+    this.#see()
+  }
+
+  async #renew(durable: (ids: ReadonlySet<FileId>, op: Op) => Promise<void>): Promise<void> {
     const last = this.#held.at(-1)
-    if (this.#renewing || !last) return
-    this.#renewing = true
+    if (!last) return
     const from = this.current?.id ?? last.id + 1
     const ids = this.#ids
     this.#ids = new Set()
-    try {
-      await turn() // whoever has just been answered has made its change by then
-      await durable(ids, keptFrom(from))
-    } finally {
-      this.#renewing = false
-    }
+    await turn() // whoever has just been answered has made its change by then
+    await durable(ids, keptFrom(from))
     for (const segment of this.#held) if (segment.id < from) segment.users--
     this.#held = this.#held.filter(({ id }) => id >= from)
-    this.#see()
   }
 
   #see(): void {
     const full = this.#held.length - (this.current ? 1 : 0)
-    if (full >= FULL_MAX && !this.#renewing) this.onFull()
+    if (full >= FULL_MAX && !this.#renewal) this.onFull()
   }
 }
 

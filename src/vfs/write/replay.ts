@@ -6,7 +6,7 @@ import { type Inode, touch } from '../tree/inode.ts'
 import type { Tree } from '../tree/tree.ts'
 import type { Changes } from './changes.ts'
 import type { Draft } from './draft.ts'
-import type { Left } from './kept.ts'
+import type { LeftFrame } from './kept.ts'
 import { RECORD, sealedSize } from './record.ts'
 import type { Run } from './segment.ts'
 import type { Staging } from './staging.ts'
@@ -59,7 +59,7 @@ export async function replay(tree: Tree, changes: Changes, staging: Staging): Pr
 type Wanted = { readonly inode: Inode; readonly number: number; readonly start: number; readonly run: Run }
 
 /** The writes of a frame that the database does not know, and that their files still want. */
-function wantedOf(frame: Left['frames'][number], tree: Tree, known: (inode: Inode) => Known): Wanted[] {
+function wantedOf(frame: LeftFrame, tree: Tree, known: (inode: Inode) => Known): Wanted[] {
   const runs = runsOf(frame)
   return frame.writes.flatMap(({ id, start }, i) => {
     const inode = tree.known(id)
@@ -72,7 +72,7 @@ function wantedOf(frame: Left['frames'][number], tree: Tree, known: (inode: Inod
 }
 
 /** Where the bytes of each write of a frame are. */
-function runsOf({ segment, at, record, writes }: Left['frames'][number]): Run[] {
+function runsOf({ segment, at, record, writes }: LeftFrame): Run[] {
   let [pos, number] = [at, record]
   return writes.map(({ plain }) => {
     const run = { segment, at: pos, record: number, plain }

@@ -31,7 +31,7 @@ export function restore(tree: Tree, state: State, staging: Staging): Restored {
   const orphans: Op[] = state
     .all('SELECT DISTINCT id FROM extent WHERE id NOT IN (SELECT id FROM local)')
     .map(row => ['dropExtents', row['id'] as FileId])
-  for (const row of state.all('SELECT id, body, valid, since FROM local')) {
+  for (const row of state.all('SELECT id, body, valid, since, seq FROM local')) {
     const id = row['id'] as FileId
     const inode = tree.restored(id)
     if (!inode) {
@@ -39,13 +39,14 @@ export function restore(tree: Tree, state: State, staging: Staging): Restored {
       continue
     }
     const body = tree.rows.open(row['body'] as Uint8Array, `local ${id}`)
-    const { cap, draft, replaces, local } = unpackLocal(body, Number(row['since']))
+    const { cap, draft, replaces, replaced, local } = unpackLocal(body, Number(row['since']))
     if (inode.kind !== 'directory') inode.cap = cap
     inode.local = local
     if (draft) {
       const extents = extentsOf(id, state, staging, missing)
-      local.draft = new Draft(inode, Number(row['valid']), extents, local.since)
+      local.draft = new Draft(inode, Number(row['valid']), extents, local.since, Number(row['seq']))
       local.draft.replaces = replaces
+      local.draft.published = local.draft.replaced = replaced
       local.draft.known = true
     }
     inodes.push(inode)

@@ -12,11 +12,11 @@ import type { Op } from '../state/schema.ts'
 import { seal, open as unseal } from '../state/seal.ts'
 import type { State } from '../state/state.ts'
 import type { FileId } from '../vfs.ts'
-import { BLOCK, DIRECT_MIN, type Disk, type DiskFile } from './disk.ts'
+import type { Disk, DiskFile } from './disk.ts'
 import { chained, type Place } from './frame.ts'
-import { Kept, keptFrom, type Left, type Mark, readFrames } from './kept.ts'
-import { openRecord, RECORD, STRIDE, sealedSize, sealRecord, TAG } from './record.ts'
-import { newSegment, type Run, type Segment } from './segment.ts'
+import { Kept, keptFrom, type Left, type LeftFrame, type Mark, readFrames } from './kept.ts'
+import { sealedSize } from './record.ts'
+import { laidOut, newSegment, type Run, readRun, type Segment } from './segment.ts'
 import { Space } from './space.ts'
 
 /** A staging file takes no more once it has grown to this, or to its share of the limit. */
@@ -89,7 +89,7 @@ export class Staging {
   /** The files that are there, and what was kept in those from `from` on. */
   async #find(from: number): Promise<void> {
     const ids = (await this.#disk.list(this.dir)).filter(name => /^\d{1,15}$/.test(name)).map(Number)
-    const all: Left['frames'][number][] = []
+    const all: LeftFrame[] = []
     let torn = false
     for (const id of ids.sort((a, b) => a - b)) {
       this.#lastId = Math.max(this.#lastId, id)
@@ -115,7 +115,10 @@ export class Staging {
     this.left = { frames, torn: torn || broken }
   }
 
-  /** What was left is in the database by now, or lost. A file that nothing knows holds only what nobody acknowledged. */
+  /**
+   * What was left is in the database by now, or lost. A file that nothing knows holds only what nobody
+   * acknowledged; it goes once no other can be given its number.
+   */
   async forgetLeft(commit: (ops: readonly Op[]) => Promise<void>): Promise<void> {
     await commit([keptFrom(this.#lastId + 1)])
     for (const segment of this.#found.splice(0)) segment.users--
@@ -192,24 +195,8 @@ export class Staging {
   }
 
   /** Bytes `from` to `to` of a run. Throws EIO for a record that is damaged. */
-  async read({ segment, at, record, plain }: Run, from: number, to: number): Promise<Buffer[]> {
-    const first = Math.floor(from / RECORD)
-    const last = Math.floor((to - 1) / RECORD)
-    const start = at + first * STRIDE
-    const end = last === Math.floor((plain - 1) / RECORD) ? at + sealedSize(plain) : at + (last + 1) * STRIDE
-    const sealed = Buffer.allocUnsafe(end - start)
-    const file = await this.#file(segment)
-    if ((await file.read(sealed, start)) < sealed.length) throw damaged(segment)
-    const pieces: Buffer[] = []
-    for (let i = first, pos = 0; i <= last; i++, pos += STRIDE) {
-      const size = Math.min(RECORD, plain - i * RECORD)
-      const bytes = openRecord(segment.key, record + i, sealed.subarray(pos, pos + size + TAG))
-      if (!bytes) throw damaged(segment)
-      pieces.push(
-        bytes.subarray(i === first ? from - first * RECORD : 0, i === last ? to - last * RECORD : size),
-      )
-    }
-    return pieces
+  async read(run: Run, from: number, to: number): Promise<Buffer[]> {
+    return readRun(await this.#file(run.segment), run, from, to)
   }
 
   /** Whether the bytes of a run are there, undamaged. */
@@ -333,7 +320,11 @@ export class Staging {
     try {
       runs = await this.#writeTurn(segment, turn, bytes)
     } catch (err) {
-      kept.failed()
+      if (segment.size > 0) kept.failed()
+      else {
+        kept.abandon(segment)
+        await this.remove(segment).catch(() => {}) // what may be in it, nobody was told of
+      }
       throw err
     }
     kept.wrote(places)
@@ -345,20 +336,11 @@ export class Staging {
 
   /** Writes the records of a turn, behind what stands before them. */
   async #writeTurn(segment: Segment, turn: readonly Append[], before: Buffer | null): Promise<Run[]> {
-    const parts: Uint8Array[] = before ? [before] : []
-    const runs: Run[] = []
-    const head = before?.length ?? 0
-    const whole = turn.reduce((sum, { data }) => sum + sealedSize(data.length), head)
-    // Long ones go past the page cache, short ones stay next to each other.
-    const at = whole < DIRECT_MIN ? segment.size : Math.ceil(segment.size / BLOCK) * BLOCK
-    let [size, records] = [at + head, segment.records]
-    for (const { data } of turn) {
-      runs.push({ segment, at: size, record: records, plain: data.length })
-      for (let from = 0; from < data.length; from += RECORD) {
-        parts.push(...sealRecord(segment.key, records++, data.subarray(from, from + RECORD)))
-      }
-      size += sealedSize(data.length)
-    }
+    const { at, size, records, parts, runs } = laidOut(
+      segment,
+      turn.map(({ data }) => data),
+      before,
+    )
     segment.records = records // a nonce is never used again, whatever becomes of the writing
     await (await segment.file!).write(parts, at)
     segment.size = size
@@ -410,9 +392,6 @@ function answer(turn: readonly Append[], runs: readonly Run[], mark: Mark | null
     done.resolve({ run, mark: mark && { number: mark.number + i, time: mark.time } })
   }
 }
-
-const damaged = ({ id }: Segment): FsError =>
-  new FsError('EIO', `staging file ${id} is damaged: bytes that were written are lost`)
 
 function asFsError(err: unknown): unknown {
   const code = (err as NodeJS.ErrnoException).code

@@ -255,6 +255,7 @@ export class Uploads {
     inode.version = { version, at: Date.now() }
     inode.mark = tree.rows.mark(version)
     draft.replaces = version
+    draft.replaced = generation.seq
     await tree.write([['setMark', inode.mark, inode.id], tree.rows.local(inode)])
     generation.cap = cap
   }
