@@ -21,6 +21,7 @@ export class World {
   readonly node: TahoeNode
   readonly grid: Grid
   readonly #servers = new Set<Server>()
+  readonly #ends: (() => Promise<unknown>)[] = []
 
   private constructor(dir: string, node: TahoeNode) {
     this.dir = dir
@@ -48,9 +49,21 @@ export class World {
     return server
   }
 
+  /** A server over FUSE, at `dir`, with a new state; of `root` null, the one that the grid has. */
+  async mount(grid: string, root: Cap | null, dir: string): Promise<Server> {
+    const server = await Server.mount(this.dir, grid, root, dir)
+    this.#servers.add(server)
+    return server
+  }
+
   /** A new directory on the grid. */
   directory(children: Iterable<readonly [string, Cap]> = []): Promise<Cap> {
     return this.grid.mkdir(new Map([...children].map(([name, cap]) => [name, childOf(cap)])))
+  }
+
+  /** Done at the end, before what was there earlier ends. */
+  atEnd(deed: () => Promise<unknown>): void {
+    this.#ends.push(deed)
   }
 
   /** Waits until the disk has what was written before: a figure does not pay for the one before it. */
@@ -60,6 +73,7 @@ export class World {
 
   async end(): Promise<void> {
     for (const server of this.#servers) await server.stop()
+    for (const end of this.#ends.reverse()) await end()
     await this.grid.close()
     await this.node.stop()
     await rm(this.dir, { recursive: true, force: true, maxRetries: 5 })
