@@ -39,20 +39,21 @@ export async function rates(world: World, quick: boolean): Promise<void> {
   for (let round = 0; round < (quick ? 1 : 3); round++)
     for (const place of all) {
       const { large } = place
-      const perGiB = async (before: number) => ((await computed(place)) - before) / (large / GiB)
+      const cpu = async () => computed(await place.pids())
+      const perGiB = async (before: number) => ((await cpu()) - before) / (large / GiB)
       const served = place.peers.length > 0
       const write: Job = { rw: 'write', block: MiB, size: large }
       await world.settle()
 
       const name = `large ${round}`
       const file = join(place.dir, name)
-      let begun = await computed(place)
+      let begun = await cpu()
       written.add(place, (await fio(file, write)).bytesPerSecond / 1e9)
       if (served) writing.add(place, await perGiB(begun))
       await place.published(name, large)
       if (served) publishing.add(place, await perGiB(begun))
 
-      begun = await computed(place)
+      begun = await cpu()
       dropped.add(place, (await fio(file, { ...write, rw: 'read' })).bytesPerSecond / 1e9)
       if (served) reading.add(place, await perGiB(begun))
       kept.add(place, (await fio(file, { ...write, rw: 'read', keep: true })).bytesPerSecond / 1e9)
@@ -72,6 +73,43 @@ export async function rates(world: World, quick: boolean): Promise<void> {
     }
   for (const figure of [written, durable, small, dropped, kept, random, random4]) figure.print()
   for (const figure of [writing, publishing, reading]) figure.print()
+}
+
+/** A file written, and until it is on the grid, and read by a mount that knows nothing of it. */
+export async function cold(world: World, quick: boolean): Promise<void> {
+  if (await lacks('cold', 'fio')) return
+  const all = await places(world, quick)
+  const size = (quick ? 8 : 64) * MiB
+  const title = `${size / MiB} MiB written`
+  const published = new Comparison(`${title}, until it is published (a native folder: on the disk)`, 's', 3)
+  const read = new Comparison('the same read, freshly mounted', 's', 3)
+  const again = new Comparison('and read again', 's', 3)
+  const whole: Job = { rw: 'write', block: MiB, size }
+  for (let round = 0; round < (quick ? 1 : 3); round++)
+    for (const place of all) {
+      const name = `cold ${round}`
+      const file = join(place.dir, name)
+      await world.settle()
+      published.add(
+        place,
+        await seconds(async () => {
+          await discarded(
+            'dd',
+            'if=/dev/urandom',
+            `of=${file}`,
+            'bs=1M',
+            `count=${size / MiB}`,
+            'status=none',
+          )
+          await place.published(name, size)
+        }),
+      )
+      await place.again()
+      read.add(place, size / (await fio(file, { ...whole, rw: 'read' })).bytesPerSecond)
+      again.add(place, size / (await fio(file, { ...whole, rw: 'read' })).bytesPerSecond)
+      await rm(file)
+    }
+  for (const figure of [published, read, again]) figure.print()
 }
 
 /** Small calls: what the kernel answers itself, and what it asks the server for. */

@@ -3,8 +3,10 @@
 //   npm run bench -- [reading|writing|native|fuse|PART]... [--huge MIB] [--quick]
 
 import { parseArgs } from 'node:util'
-import { calls, dbench, git, ls, rates } from './fuse.ts'
+import { calls, cold, dbench, git, ls, rates } from './fuse.ts'
+import { readers } from './fuse-readers.ts'
 import { chk, hugeLocal, names, thousandFiles } from './native.ts'
+import { nfsGuest } from './nfs-guest.ts'
 import { MiB } from './noise.ts'
 import { firstBytes, listing, stream } from './reading.ts'
 import { World } from './world.ts'
@@ -38,10 +40,13 @@ const groups: Record<string, Record<string, Part>> = {
   native: { chk, names, 'thousand-files': thousandFiles, 'huge-local': withHuge(hugeLocal) },
   fuse: {
     rates: orQuick(rates),
+    cold: orQuick(cold),
     calls: orQuick(calls),
+    readers: orQuick(readers),
     ls: orQuick(ls),
     dbench: orQuick(dbench),
     git: orQuick(git),
+    'nfs-guest': orQuick(nfsGuest),
   },
 }
 

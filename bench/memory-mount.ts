@@ -14,6 +14,5 @@ const serving = serveFuse(device, { vfs, owner, reader })
 process.once('disconnect', () => void unmountFuse(mountpoint, { lazy: true }))
 process.send!(serving.stats().reader)
 await serving.closed
-process.exitCode = 0
 // A thread may still be in read(2), which an end by itself would wait for.
-if (serving.stats().reader === 'threads') process.kill(process.pid, 'SIGKILL')
+process.kill(process.pid, 'SIGKILL')

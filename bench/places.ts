@@ -204,11 +204,11 @@ export async function whyNotInstalled(...programs: readonly string[]): Promise<s
   return `${missing.join(', ')} not installed: apt-get install ${[...wanted].join(' ')}`
 }
 
-/** Seconds that the processes of a place have computed so far, in all their threads. */
-export async function computed(place: Place): Promise<number> {
+/** Seconds that these processes have computed so far, in all their threads. */
+export async function computed(pids: readonly number[]): Promise<number> {
   ticks ??= Number((await run('getconf', ['CLK_TCK'])).stdout)
   let sum = 0
-  for (const pid of await place.pids()) {
+  for (const pid of pids) {
     const stat = await readFile(`/proc/${pid}/stat`, 'latin1')
     const [utime, stime] = stat.slice(stat.lastIndexOf(')')).split(' ').slice(12) // user and system time
     sum += Number(utime) + Number(stime)

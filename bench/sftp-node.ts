@@ -70,10 +70,12 @@ async function freePort(): Promise<number> {
 /** The node's directory at `dir`, mounted by sshfs as its manual says, without options of its own for speed. */
 export class Sshfs {
   readonly dir: string
+  readonly #key: string
   readonly #process: ChildProcess
 
-  private constructor(dir: string, process: ChildProcess) {
+  private constructor(dir: string, key: string, process: ChildProcess) {
     this.dir = dir
+    this.#key = key
     this.#process = process
   }
 
@@ -85,27 +87,27 @@ export class Sshfs {
       IdentityFile: key,
       StrictHostKeyChecking: 'no', // it has just been made
       UserKnownHostsFile: '/dev/null',
-      LogLevel: 'ERROR',
+      LogLevel: 'QUIET', // its end is not news
     }
     const given = Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`])
-    const child = spawn('sshfs', ['-f', ...given, `${USER}@127.0.0.1:/`, dir], {
+    const sshfs = ['sshfs', '-f', ...given, `${USER}@127.0.0.1:/`, dir]
+    const child = spawn('setpriv', ['--pdeathsig', 'TERM', ...sshfs], {
       stdio: ['ignore', 'ignore', 'inherit'],
     })
     for (const end = Date.now() + PATIENCE; (await stat(dir)).dev === before; await sleep(20)) {
       if (child.exitCode !== null) throw new Error(`sshfs ended with ${child.exitCode}`)
       if (Date.now() > end) throw new Error('sshfs does not mount')
     }
-    return new Sshfs(dir, child)
+    return new Sshfs(dir, key, child)
   }
 
-  /** sshfs, and the ssh that it speaks through. */
+  /** sshfs, and the ssh that it speaks through, which is nobody's child: both are given the key. */
   async pids(): Promise<number[]> {
-    const pid = this.#process.pid!
-    const threads = await readdir(`/proc/${pid}/task`)
-    const children = await Promise.all(
-      threads.map(id => readFile(`/proc/${pid}/task/${id}/children`, 'utf8')),
-    )
-    return [pid, ...children.join(' ').split(' ').filter(Boolean).map(Number)]
+    const all = (await readdir('/proc')).filter(name => /^\d+$/.test(name))
+    const isOurs = async (pid: string) =>
+      (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).includes(this.#key)
+    const found = await Promise.all(all.map(isOurs))
+    return all.filter((_, i) => found[i]).map(Number)
   }
 
   async unmount(): Promise<void> {
