@@ -34,7 +34,9 @@ export class Comparison {
     for (const [of, values] of this.#values) {
       const ratios = of.peers.flatMap(peer => {
         const theirs = this.#values.get(peer)
-        return theirs ? [`, ${(median(values) / median(theirs)).toFixed(2)} times ${peer.name}`] : []
+        return theirs && median(theirs) > 0
+          ? [`, ${(median(values) / median(theirs)).toFixed(2)} times ${peer.name}`]
+          : []
       })
       const shown = values.map(value => value.toFixed(this.#digits))
       const all = values.length > 1 ? ` (${shown.join(' ')})` : ''

@@ -12,7 +12,7 @@ import { fio, type Job } from './fio.ts'
 import { KiB, MiB } from './noise.ts'
 import { computed, whyNotInstalled } from './places.ts'
 import { syscalls } from './syscalls.ts'
-import type { World } from './world.ts'
+import type { Sizes, World } from './world.ts'
 
 const child = join(import.meta.dirname, 'memory-mount.ts')
 
@@ -35,7 +35,7 @@ async function mounted(world: World, reader: ReaderKind): Promise<Mounted> {
   }
 }
 
-export async function readers(world: World, quick: boolean): Promise<void> {
+export async function readers(world: World, { quick }: Sizes): Promise<void> {
   const why = (await whyNoFuse()) ?? (await whyNotInstalled('fio'))
   if (why !== null) return console.log(`readers is left out: ${why}`)
   const native: Compared = { name: 'a native folder', peers: [] }

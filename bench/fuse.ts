@@ -3,30 +3,37 @@
 
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { whyNoFuse } from '../src/fuse/machine.ts'
 import { Comparison } from './comparison.ts'
 import { seconds } from './figures.ts'
 import { fio, type Job } from './fio.ts'
 import { KiB, MiB } from './noise.ts'
-import { computed, places, whyNotInstalled } from './places.ts'
+import { computed, durable, type Place, places, whyNotInstalled } from './places.ts'
 import { syscalls } from './syscalls.ts'
-import { discarded, run, type World } from './world.ts'
+import { discarded, run, type Sizes, type World } from './world.ts'
 
 const GiB = 1024 * MiB
 
-/** What there is to be said of a part that cannot run; then it is left out. */
-async function lacks(part: string, ...programs: string[]): Promise<boolean> {
-  const why = await whyNotInstalled(...programs)
-  if (why !== null) console.log(`${part} is left out: ${why}`)
-  return why !== null
+/** What there is to compare; null, and the reason is said, where this part cannot run. */
+async function compared(
+  part: string,
+  world: World,
+  quick: boolean,
+  ...programs: string[]
+): Promise<readonly Place[] | null> {
+  const why = (await whyNoFuse()) ?? (await whyNotInstalled(...programs))
+  if (why === null) return places(world, quick)
+  console.log(`${part} is left out: ${why}`)
+  return null
 }
 
 /** fio: large files in order, blocks at random, small writes; and what the server computes for it. */
-export async function rates(world: World, quick: boolean): Promise<void> {
-  if (await lacks('rates', 'fio')) return
-  const all = await places(world, quick)
+export async function rates(world: World, { quick }: Sizes): Promise<void> {
+  const all = await compared('rates', world, quick, 'fio')
+  if (!all) return
   const inOrder = 'in order, a MiB at a time'
   const written = new Comparison(`a new file written ${inOrder}`, 'GB/s', 3)
-  const durable = new Comparison(`the same, with an fsync`, 'GB/s', 3)
+  const synced = new Comparison('the same, with an fsync', 'GB/s', 3)
   const dropped = new Comparison(`read ${inOrder}, the pages dropped`, 'GB/s', 3)
   const kept = new Comparison(`the same again, the pages kept`, 'GB/s', 3)
   const random = new Comparison('4 KiB read at random, the pages dropped', 'reads/s')
@@ -62,23 +69,23 @@ export async function rates(world: World, quick: boolean): Promise<void> {
       random4.add(place, (await fio(file, { ...jump, total: large / 32, jobs: 4 })).callsPerSecond)
       await rm(file)
 
-      const [synced, lines] = [`synced ${round}`, `lines ${round}`]
-      const durably = await fio(join(place.dir, synced), { ...write, fsync: true })
-      durable.add(place, durably.bytesPerSecond / 1e9)
-      await place.published(synced, large)
+      const [other, lines] = [`other ${round}`, `lines ${round}`]
+      const whole = await fio(join(place.dir, other), { ...write, fsync: true })
+      synced.add(place, whole.bytesPerSecond / 1e9)
+      await place.published(other, large)
       const line: Job = { rw: 'write', block: 4 * KiB, size: large / 16 }
       small.add(place, (await fio(join(place.dir, lines), line)).callsPerSecond)
       await place.published(lines, large / 16)
-      for (const each of [synced, lines]) await rm(join(place.dir, each))
+      for (const each of [other, lines]) await rm(join(place.dir, each))
     }
-  for (const figure of [written, durable, small, dropped, kept, random, random4]) figure.print()
+  for (const figure of [written, synced, small, dropped, kept, random, random4]) figure.print()
   for (const figure of [writing, publishing, reading]) figure.print()
 }
 
 /** A file written, and until it is on the grid, and read by a mount that knows nothing of it. */
-export async function cold(world: World, quick: boolean): Promise<void> {
-  if (await lacks('cold', 'fio')) return
-  const all = await places(world, quick)
+export async function cold(world: World, { quick }: Sizes): Promise<void> {
+  const all = await compared('cold', world, quick, 'fio')
+  if (!all) return
   const size = (quick ? 8 : 64) * MiB
   const title = `${size / MiB} MiB written`
   const published = new Comparison(`${title}, until it is published (a native folder: on the disk)`, 's', 3)
@@ -113,12 +120,13 @@ export async function cold(world: World, quick: boolean): Promise<void> {
 }
 
 /** Small calls: what the kernel answers itself, and what it asks the server for. */
-export async function calls(world: World, quick: boolean): Promise<void> {
-  const all = await places(world, quick)
+export async function calls(world: World, { quick }: Sizes): Promise<void> {
+  const all = await compared('calls', world, quick)
+  if (!all) return
   const ms = quick ? 300 : 1000
   const figures = {
-    create: new Comparison('files made: open, close', 'files/s'),
-    stat: new Comparison('stat of each for the first time', 'calls/s'),
+    create: new Comparison('files made (here they are durable then)', 'files/s'),
+    stat: new Comparison('stat of each, just made', 'calls/s'),
     unlink: new Comparison('unlink', 'calls/s'),
     stats: new Comparison('stat of what the kernel knows', 'calls/s'),
     stats4: new Comparison('the same on four threads', 'calls/s'),
@@ -135,6 +143,10 @@ export async function calls(world: World, quick: boolean): Promise<void> {
     for (let round = 0; round < (quick ? 1 : 3); round++) {
       const made = await syscalls('files', dir, ms)
       for (const name of ['create', 'stat', 'unlink'] as const) figures[name].add(place, made[name]!)
+      if (place.peers.length === 0) {
+        const synced = await syscalls('durable', dir, ms)
+        for (const name of ['create', 'unlink'] as const) figures[name].add(durable, synced[name]!)
+      }
       await place.published()
       figures.stats.add(place, (await syscalls('stat', files, ms / 2))['stat']!)
       figures.stats4.add(place, (await syscalls('stat', files, ms / 2, 4))['stat']!)
@@ -152,8 +164,9 @@ export async function calls(world: World, quick: boolean): Promise<void> {
 const FILES = 20
 
 /** `ls -lR`: freshly mounted with nothing kept, and again. */
-export async function ls(world: World, quick: boolean): Promise<void> {
-  const all = await places(world, quick)
+export async function ls(world: World, { quick }: Sizes): Promise<void> {
+  const all = await compared('ls', world, quick)
+  if (!all) return
   const [dirs, files] = quick ? [2, 100] : [10, 1000]
   const count = (dirs * files).toLocaleString('en')
   const cold = new Comparison(`ls -lR of ${count} entries, freshly mounted`, 's', 3)
@@ -170,9 +183,9 @@ export async function ls(world: World, quick: boolean): Promise<void> {
 }
 
 /** dbench: the calls of an office's file server, with one and with four clients. */
-export async function dbench(world: World, quick: boolean): Promise<void> {
-  if (await lacks('dbench', 'dbench')) return
-  const all = await places(world, quick)
+export async function dbench(world: World, { quick }: Sizes): Promise<void> {
+  const all = await compared('dbench', world, quick, 'dbench')
+  if (!all) return
   for (const clients of [1, 4]) {
     const figure = new Comparison(`dbench, clients: ${clients}`, 'MB/s', 1)
     for (const place of all) {
@@ -187,14 +200,14 @@ export async function dbench(world: World, quick: boolean): Promise<void> {
   }
 }
 
-/** git: a clone of a few hundred files, and its status. */
-export async function git(world: World, quick: boolean): Promise<void> {
-  if (await lacks('git', 'git')) return
-  const all = await places(world, quick)
+/** git: a clone of a few hundred files, and its status. sshfs would take minutes. */
+export async function git(world: World, { quick }: Sizes): Promise<void> {
+  const all = await compared('git', world, quick, 'git')
+  if (!all) return
   const origin = await repository(world, quick ? 50 : 300)
   const clone = new Comparison('git clone', 's', 3)
   const status = new Comparison('git status, the index read again', 's', 3)
-  for (const place of all) {
+  for (const place of all.filter(({ slow }) => slow !== true)) {
     const to = await mkdtemp(join(place.dir, 'clone-'))
     await world.settle()
     clone.add(place, await seconds(() => run('git', ['clone', '-q', '--no-hardlinks', origin, to])))

@@ -9,23 +9,10 @@ import { chk, hugeLocal, names, thousandFiles } from './native.ts'
 import { nfsGuest } from './nfs-guest.ts'
 import { MiB } from './noise.ts'
 import { firstBytes, listing, stream } from './reading.ts'
-import { World } from './world.ts'
+import { type Sizes, World } from './world.ts'
 import { hugeFile, largeFile, latency, oneByte, remove, smallFiles } from './writing.ts'
 
-type Sizes = { readonly huge: number; readonly quick: boolean }
 type Part = (world: World, sizes: Sizes) => Promise<void>
-
-/** A part that has a file of `huge` bytes. */
-const withHuge =
-  (part: (world: World, huge: number) => Promise<void>): Part =>
-  (world, { huge }) =>
-    part(world, huge)
-
-/** A part that knows a quick way, for trying. */
-const orQuick =
-  (part: (world: World, quick: boolean) => Promise<void>): Part =>
-  (world, { quick }) =>
-    part(world, quick)
 
 const groups: Record<string, Record<string, Part>> = {
   reading: { listing, stream, 'first-bytes': firstBytes },
@@ -33,21 +20,12 @@ const groups: Record<string, Record<string, Part>> = {
     'small-files': smallFiles,
     remove,
     'large-file': largeFile,
-    'one-byte': withHuge(oneByte),
+    'one-byte': oneByte,
     latency,
-    'huge-file': withHuge(hugeFile),
+    'huge-file': hugeFile,
   },
-  native: { chk, names, 'thousand-files': thousandFiles, 'huge-local': withHuge(hugeLocal) },
-  fuse: {
-    rates: orQuick(rates),
-    cold: orQuick(cold),
-    calls: orQuick(calls),
-    readers: orQuick(readers),
-    ls: orQuick(ls),
-    dbench: orQuick(dbench),
-    git: orQuick(git),
-    'nfs-guest': orQuick(nfsGuest),
-  },
+  native: { chk, names, 'thousand-files': thousandFiles, 'huge-local': hugeLocal },
+  fuse: { rates, cold, calls, readers, ls, dbench, git, 'nfs-guest': nfsGuest },
 }
 
 const usage = `usage: npm run bench -- [GROUP or PART]... [--huge MIB] [--quick]

@@ -7,14 +7,14 @@ import { treeOf } from '../test/kernel/image.ts'
 import { create, mkdir } from './calls.ts'
 import { type Compared, Comparison } from './comparison.ts'
 import { NfsClient } from './nfs-client.ts'
-import type { World } from './world.ts'
+import type { Sizes, World } from './world.ts'
 
 const TIMEOUT = 300_000
 
 /** Files that the script makes, and looks at, and removes. */
 const MADE = 500
 
-export async function nfsGuest(world: World, quick: boolean): Promise<void> {
+export async function nfsGuest(world: World, { quick }: Sizes): Promise<void> {
   const missing = await whatIsMissing()
   if (missing !== null) return console.log(`nfs-guest is left out: ${missing}`)
   const [mib, files] = quick ? [8, 200] : [64, 10_000]

@@ -4,11 +4,11 @@
 import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { whyNoFuse } from '../src/fuse/machine.ts'
 import { isInstalled } from '../src/fuse/programs.ts'
-import { type Cap, litCap } from '../src/tahoe/cap.ts'
+import { type Cap, litCap, parseCap } from '../src/tahoe/cap.ts'
 import { gateway } from '../src/tahoe/gateway/gateway.ts'
-import type { Child } from '../src/tahoe/grid.ts'
+import type { Child, Grid } from '../src/tahoe/grid.ts'
+import { openLocal, usualShares } from '../src/tahoe/native/local.ts'
 import { whyNoTahoe } from '../test/support/tahoe-node.ts'
 import type { Compared } from './comparison.ts'
 import { MiB } from './noise.ts'
@@ -16,10 +16,15 @@ import type { Server } from './server.ts'
 import { type SftpNode, Sshfs, startSftpNode } from './sftp-node.ts'
 import { childOf, run, type World } from './world.ts'
 
+/** A native folder whose every change is made durable by an fsync of the directory. */
+export const durable: Compared = { name: 'a native folder, with fsync', peers: [] }
+
 export type Place = Compared & {
   readonly dir: string
   /** Bytes of its large files: what it takes in a second or two. */
   readonly large: number
+  /** A small file takes it a second: hundreds of them are not asked of it. */
+  readonly slow?: boolean
   /** Who answers for it: the node, where there is one, too. */
   pids(): Promise<readonly number[]>
   /** Returns when its files are where they are to stay; of a new one, its path and size. */
@@ -33,7 +38,7 @@ export type Place = Compared & {
 /** Milliseconds after which what is not published is not waited for. */
 const PUBLISHED_MS = 120_000
 
-/** Every place that there can be here, made once for a world. */
+/** Every place that there can be where FUSE can be mounted, made once for a world. */
 export function places(world: World, quick: boolean): Promise<readonly Place[]> {
   const there = made.get(world) ?? make(world, quick)
   made.set(world, there)
@@ -55,21 +60,16 @@ async function make(world: World, quick: boolean): Promise<readonly Place[]> {
   }
   await mkdir(native.dir)
   const all = [native]
-  const noFuse = await whyNoFuse()
-  if (noFuse !== null) {
-    console.log(`FUSE cannot be measured: ${noFuse}`)
-    return all
-  }
   const store = await mkdtemp(join(world.dir, 'store-'))
   const overFolder = (dir: string) => world.mount(`local:${store}`, null, dir)
   all.push(
     await ours(world, {
       name: 'ours over a folder',
-      peers: [native],
+      peers: [native, durable],
       large: native.large,
       also: [],
       mount: overFolder,
-      grow: growIn,
+      open: () => opened(store),
     }),
   )
   const noSshfs = await whyNoSshfs()
@@ -82,16 +82,15 @@ async function make(world: World, quick: boolean): Promise<readonly Place[]> {
   world.atEnd(() => sftp.node.stop())
   const peer = await overSshfs(world, sftp, [native], large)
   const overNode = (dir: string) => world.mount(`gateway:${sftp.node.url}`, sftp.beside, dir)
-  const grow: Grow = (dir, dirs, files) => growOn(sftp.node.url, sftp.beside, dir, dirs, files)
   return [
     ...all,
     await ours(world, {
       name: 'ours over a node',
-      peers: [native, peer],
+      peers: [native, durable, peer],
       large,
       also: [sftp.node.pid],
       mount: overNode,
-      grow,
+      open: async () => ({ grid: gateway(sftp.node.url), root: sftp.beside }),
     }),
     peer,
   ]
@@ -101,21 +100,30 @@ type Ours = Pick<Place, 'name' | 'peers' | 'large'> & {
   /** Processes beside the server that answer for it. */
   readonly also: readonly number[]
   readonly mount: (dir: string) => Promise<Server>
-  readonly grow: Grow
+  /** What is mounted, while no server has it. */
+  readonly open: Open
 }
 
-async function ours(world: World, { also, mount, grow, ...about }: Ours): Promise<Place> {
+async function ours(world: World, { also, mount, open, ...about }: Ours): Promise<Place> {
   const dir = await mkdtemp(join(world.dir, 'mount-'))
   let server = await mount(dir)
+  const end = async () => {
+    await server.flush()
+    await server.stop()
+  }
   return {
     ...about,
     dir,
     pids: async () => [server.pid, ...also],
     published: () => server.flush(),
-    grow: (dirs, files) => grow(dir, dirs, files),
+    async grow(dirs, files) {
+      await end()
+      const name = await growOn(open, dirs, files)
+      server = await mount(dir)
+      return join(dir, name)
+    },
     async again() {
-      await server.flush()
-      await server.stop()
+      await end()
       server = await mount(dir)
     },
   }
@@ -132,6 +140,7 @@ async function overSshfs(
   world.atEnd(() => sshfs.unmount())
   return {
     name: 'sshfs over a node',
+    slow: true,
     peers,
     dir,
     large,
@@ -139,7 +148,10 @@ async function overSshfs(
     async published(path, size) {
       if (path !== undefined) await listed(sftp, path, size)
     },
-    grow: (dirs, files) => growOn(sftp.node.url, sftp.root, dir, dirs, files),
+    async grow(dirs, files) {
+      const open = async () => ({ grid: gateway(sftp.node.url), root: sftp.root })
+      return join(dir, await growOn(open, dirs, files))
+    },
     async again() {
       await sshfs.unmount()
       sshfs = await Sshfs.mount(sftp, dir)
@@ -147,7 +159,14 @@ async function overSshfs(
   }
 }
 
-type Grow = (dir: string, dirs: number, files: number) => Promise<string>
+type Open = () => Promise<{ readonly grid: Grid; readonly root: Cap }>
+
+/** A store, and the directory that its servers show. */
+async function opened(store: string): Promise<{ grid: Grid; root: Cap }> {
+  const aliases = await readFile(join(store, 'private/aliases'), 'utf8')
+  const root = parseCap(/^tahoe: (\S+)$/m.exec(aliases)![1]!)
+  return { grid: await openLocal({ dirs: [store], shares: usualShares(1) }), root }
+}
 
 /** Through the folder itself. */
 async function growIn(dir: string, dirs: number, files: number): Promise<string> {
@@ -160,9 +179,9 @@ async function growIn(dir: string, dirs: number, files: number): Promise<string>
   return tree
 }
 
-/** On the grid, where it would take minutes file by file. */
-async function growOn(url: string, root: Cap, dir: string, dirs: number, files: number): Promise<string> {
-  const grid = gateway(url)
+/** On the grid, where it would take minutes file by file; gives its name. */
+async function growOn(open: Open, dirs: number, files: number): Promise<string> {
+  const { grid, root } = await open()
   const small = childOf(litCap(Buffer.from(SMALL)))
   const full = new Map(Array.from({ length: files }, (_, j) => [`file ${j}`, small]))
   const below = new Map<string, Child>()
@@ -171,7 +190,7 @@ async function growOn(url: string, root: Cap, dir: string, dirs: number, files: 
   const child = childOf(await grid.mkdir(below))
   await grid.edit(root, [{ op: 'set', name, child, expect: null }])
   await grid.close()
-  return join(dir, name)
+  return name
 }
 
 const SMALL = 'bytes'

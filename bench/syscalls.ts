@@ -2,12 +2,13 @@
 //
 //   node syscalls.ts DEED DIR MILLISECONDS THREADS    prints the rates as JSON
 
-import { closeSync, openSync, readdirSync, statSync, unlinkSync } from 'node:fs'
+import { execFile } from 'node:child_process'
+import { closeSync, fsyncSync, openSync, readdirSync, statSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
-import { run } from './world.ts'
 
-export type Deed = 'files' | 'stat' | 'missing' | 'open'
+export type Deed = 'files' | 'durable' | 'stat' | 'missing' | 'open'
 
 /** Calls in a second, by what was done. */
 export type Rates = Readonly<Record<string, number>>
@@ -42,6 +43,22 @@ const deeds: Record<Deed, (orders: Orders) => Rates> = {
     const gone = rate(Number.POSITIVE_INFINITY, i => unlinkSync(path(i)), made.done)
     return { create: made.rate, stat: seen.rate, unlink: gone.rate }
   },
+  durable({ dir, ms, index }) {
+    const path = (i: number) => join(dir, `durable ${index} ${i}`)
+    const names = openSync(dir, 'r')
+    const create = (i: number) => {
+      closeSync(openSync(path(i), 'wx'))
+      fsyncSync(names)
+    }
+    const unlink = (i: number) => {
+      unlinkSync(path(i))
+      fsyncSync(names)
+    }
+    const made = rate(ms, create, FILES)
+    const gone = rate(Number.POSITIVE_INFINITY, unlink, made.done)
+    closeSync(names)
+    return { create: made.rate, unlink: gone.rate }
+  },
   stat({ dir, ms }) {
     const paths = filesIn(dir)
     return { stat: rate(ms, i => void statSync(paths[i % paths.length]!)).rate }
@@ -59,7 +76,7 @@ const deeds: Record<Deed, (orders: Orders) => Rates> = {
 
 /** Runs it in a process of its own. */
 export async function syscalls(deed: Deed, dir: string, ms: number, threads = 1): Promise<Rates> {
-  const { stdout } = await run(process.execPath, [
+  const { stdout } = await promisify(execFile)(process.execPath, [
     import.meta.filename,
     deed,
     dir,

@@ -15,6 +15,14 @@ import { Server } from './server.ts'
 
 export const run = promisify(execFile)
 
+/** How much is measured. */
+export type Sizes = {
+  /** Bytes of the largest file. */
+  readonly huge: number
+  /** Small sizes and one round, for trying. */
+  readonly quick: boolean
+}
+
 export class World {
   /** On the file system that everything here is on. */
   readonly dir: string
