@@ -4,7 +4,7 @@
 import type { ReaderKind } from '../src/fuse/device.ts'
 import { mountFuse, unmountFuse } from '../src/fuse/mount.ts'
 import { serveFuse } from '../src/fuse/server.ts'
-import type { ChangingCall, FileId, Read, Written } from '../src/vfs/vfs.ts'
+import type { Call, Durability, FileId, Read, Written } from '../src/vfs/vfs.ts'
 import { MemFs } from '../test/support/memfs.ts'
 import { MiB } from './noise.ts'
 
@@ -22,11 +22,15 @@ class Hollow extends MemFs {
     id: FileId,
     offset: number,
     data: Uint8Array,
-    stable: boolean,
-    call?: ChangingCall,
+    durability: Durability,
+    call?: Call,
   ): Promise<Written> {
     const size = Math.max(this.known(id).size, offset + data.length)
-    return { ...(await this.setattr(id, { size }, call)), count: data.length, stable }
+    return {
+      ...(await this.setattr(id, { size }, call)),
+      count: data.length,
+      stable: durability === 'stable',
+    }
   }
 }
 
