@@ -1,5 +1,5 @@
 // Loaded into a server beside its program: tells its parent how long its event loop made
-// things wait, and how long it computed, since it was asked last.
+// things wait, and how long it computed, since it was asked last. Ends it with its parent.
 
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { isMainThread } from 'node:worker_threads'
@@ -28,5 +28,6 @@ if (isMainThread && process.send) {
     before = process.cpuUsage()
     histogram.reset()
   })
+  process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'))
   process.channel!.unref() // it ends as it would without us
 }

@@ -15,7 +15,7 @@ import { inMs, inSeconds, median, seconds, times } from './figures.ts'
 import { NfsClient } from './nfs-client.ts'
 import { KiB, MiB, newSeed, noiseAt } from './noise.ts'
 import type { Server } from './server.ts'
-import type { World } from './world.ts'
+import type { Sizes, World } from './world.ts'
 import { copyHuge } from './writing.ts'
 
 const SIZE = 64 * MiB
@@ -161,7 +161,7 @@ async function copyThousand(server: Server, name: string): Promise<{ copied: num
 }
 
 /** A huge file into a folder: what it does to the server. */
-export async function hugeLocal(world: World, huge: number): Promise<void> {
+export async function hugeLocal(world: World, { huge }: Sizes): Promise<void> {
   const disk = await plainFile(join(world.dir, 'plain'), huge)
   await world.settle()
   await copyHuge(world, await world.serveLocal(), huge, disk, [disk, 'a plain file'])

@@ -20,27 +20,37 @@ const PATIENCE = 15_000
 const FLUSH_MS = 600_000
 
 export class Server {
-  readonly port: number
   readonly pid: number
+  /** What it said when it was ready. */
+  readonly #said: string
   readonly #process: ChildProcess
   readonly #state: string
 
-  private constructor(process: ChildProcess, port: number, state: string) {
+  private constructor(process: ChildProcess, said: string, state: string) {
     this.#process = process
     this.pid = process.pid!
-    this.port = port
+    this.#said = said
     this.#state = state
   }
 
   /** Serves `root` (null: the one that a folder has) of a grid, as `--grid` is given it, with a new state in `dir`. */
-  static async start(dir: string, grid: string, root: Cap | null): Promise<Server> {
+  static start(dir: string, grid: string, root: Cap | null): Promise<Server> {
+    return Server.#begin(dir, grid, root, ['serve'])
+  }
+
+  /** The same over FUSE, at `mountpoint`. */
+  static mount(dir: string, grid: string, root: Cap | null, mountpoint: string): Promise<Server> {
+    return Server.#begin(dir, grid, root, ['mount', '--foreground', '--frontend', 'fuse', mountpoint])
+  }
+
+  static async #begin(dir: string, grid: string, root: Cap | null, command: string[]): Promise<Server> {
     const home = await mkdtemp(join(dir, 'server-'))
     const [rootFile, state] = [join(home, 'root.cap'), join(home, 'state')]
     if (root) await writeFile(rootFile, root.uri(), { mode: 0o600 })
     const options = ['--grid', grid, ...(root ? ['--root-file', rootFile] : []), '--state', state]
     const child = spawn(
       process.execPath,
-      ['--import', watch, bin, 'serve', ...options, '--log-level', 'warn'],
+      ['--import', watch, bin, ...command, ...options, '--log-level', 'warn'],
       {
         stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
         env: { ...process.env, XDG_STATE_HOME: home },
@@ -49,9 +59,13 @@ export class Server {
     child.stderr!.pipe(process.stderr)
     const lines = createInterface({ input: child.stdout! })
     const [line] = await Promise.race([once(lines, 'line'), once(child, 'exit').then(() => [''])])
-    const port = Number(/:(\d+)/.exec(line as string)?.[1])
-    if (!port) throw new Error('the server did not start')
-    return new Server(child, port, state)
+    if (line === '') throw new Error('the server did not start')
+    return new Server(child, line as string, state)
+  }
+
+  /** Where it listens, if it does. */
+  get port(): number {
+    return Number(/:(\d+)/.exec(this.#said)?.[1])
   }
 
   /** Publishes what waits, and returns when it is on the grid. */

@@ -15,12 +15,21 @@ import { Server } from './server.ts'
 
 export const run = promisify(execFile)
 
+/** How much is measured. */
+export type Sizes = {
+  /** Bytes of the largest file. */
+  readonly huge: number
+  /** Small sizes and one round, for trying. */
+  readonly quick: boolean
+}
+
 export class World {
   /** On the file system that everything here is on. */
   readonly dir: string
   readonly node: TahoeNode
   readonly grid: Grid
   readonly #servers = new Set<Server>()
+  readonly #ends: (() => Promise<unknown>)[] = []
 
   private constructor(dir: string, node: TahoeNode) {
     this.dir = dir
@@ -48,9 +57,21 @@ export class World {
     return server
   }
 
+  /** A server over FUSE, at `dir`, with a new state; of `root` null, the one that the grid has. */
+  async mount(grid: string, root: Cap | null, dir: string): Promise<Server> {
+    const server = await Server.mount(this.dir, grid, root, dir)
+    this.#servers.add(server)
+    return server
+  }
+
   /** A new directory on the grid. */
   directory(children: Iterable<readonly [string, Cap]> = []): Promise<Cap> {
     return this.grid.mkdir(new Map([...children].map(([name, cap]) => [name, childOf(cap)])))
+  }
+
+  /** Done at the end, before what was there earlier ends. */
+  atEnd(deed: () => Promise<unknown>): void {
+    this.#ends.push(deed)
   }
 
   /** Waits until the disk has what was written before: a figure does not pay for the one before it. */
@@ -60,6 +81,7 @@ export class World {
 
   async end(): Promise<void> {
     for (const server of this.#servers) await server.stop()
+    for (const end of this.#ends.reverse()) await end()
     await this.grid.close()
     await this.node.stop()
     await rm(this.dir, { recursive: true, force: true, maxRetries: 5 })

@@ -18,7 +18,7 @@ import type { Load } from './loop-watch.ts'
 import { NfsClient } from './nfs-client.ts'
 import { KiB, MiB, newSeed, noiseAt } from './noise.ts'
 import type { Server } from './server.ts'
-import type { World } from './world.ts'
+import type { Sizes, World } from './world.ts'
 
 const FILES = 200
 const SMALL = 4 * KiB
@@ -122,7 +122,7 @@ export async function largeFile(world: World): Promise<void> {
 }
 
 /** One byte of a huge file that is on the grid. */
-export async function oneByte(world: World, huge: number): Promise<void> {
+export async function oneByte(world: World, { huge }: Sizes): Promise<void> {
   const plain = join(world.dir, 'plain')
   await plainFile(plain, huge)
   await world.settle()
@@ -193,7 +193,7 @@ export async function latency(world: World): Promise<void> {
 }
 
 /** A huge file: what it does to the server. */
-export async function hugeFile(world: World, huge: number): Promise<void> {
+export async function hugeFile(world: World, { huge }: Sizes): Promise<void> {
   const plain = join(world.dir, 'plain')
   const disk = await plainFile(plain, huge)
   await world.settle()

@@ -326,7 +326,8 @@ export class Tahoefs implements V.Vfs {
     const begun = this.#tree.commit(change)
     begun.catch(() => {})
     if (stable) await this.#durable.content(draft.inode, call?.signal)
-    else if (durability === 'kept' && !draft.known) await (change.ops.length > 0 ? begun : this.#durable.draft(draft))
+    else if (durability === 'kept' && !draft.known)
+      await (change.ops.length > 0 ? begun : this.#durable.draft(draft))
     return { ...result, count: data.length, stable }
   }
 
