@@ -221,6 +221,19 @@ test('a symlink is followed, also after another frontend made it lead elsewhere'
   await until(async () => (await readlink(world.path('link')).catch(() => '')) === 'b', 'the other target')
 })
 
+test('what has no place on the grid is refused as the kernel expects it', async t => {
+  const world = await FuseWorld.open(t)
+  const path = world.path('file')
+  await writeFile(path, 'content')
+  const unsupported = { message: /not supported/ }
+  await t.throwsAsync(run('fallocate', ['-l', '1M', path]), unsupported)
+  await t.throwsAsync(run('mkfifo', [world.path('pipe')]), unsupported)
+  await t.throwsAsync(run('setfattr', ['-n', 'user.some', '-v', 'value', path]), unsupported)
+  await t.throwsAsync(run('getfattr', ['-n', 'user.some', path]), unsupported)
+  await run('cp', ['--sparse=auto', '--reflink=auto', path, world.path('copy')])
+  t.is(await readFile(world.path('copy'), 'utf8'), 'content')
+})
+
 test('it is not unmounted while somebody uses it, and served until then', async t => {
   const world = await FuseWorld.open(t)
   await writeFile(world.path('file'), 'content')
