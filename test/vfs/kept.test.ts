@@ -223,3 +223,17 @@ test('a write that failed is not among what was kept, though all of it was writt
   await again.close()
   await state.close()
 })
+
+test('what is kept is there though all that was kept before is published, and its files are gone', async t => {
+  const { dir, fs, killed } = await world(t)
+  const staging = join(dir, 'state', 'staging')
+  let now = fs
+  const id = await make(fs, fs.root, 'a')
+  for (const text of ['one', 'two', 'six']) {
+    await keep(now, id, 0, text)
+    t.is(await textOf((now = await killed()), id), text)
+    await now.flush(null)
+    await settled(async () => (await readdir(staging)).length === 0)
+    now = await killed() // one that has kept nothing
+  }
+})

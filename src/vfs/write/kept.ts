@@ -5,6 +5,7 @@
 
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Op } from '../state/schema.ts'
+import type { State } from '../state/state.ts'
 import { now } from '../tree/inode.ts'
 import type { FileId } from '../vfs.ts'
 import type { Disk } from './disk.ts'
@@ -146,6 +147,13 @@ export class Kept {
     if (full >= FULL_MAX && !this.#renewal) this.onFull()
   }
 }
+
+/**
+ * The last segment that the database knows a write of, though its file may have gone. With its numbers again, later
+ * writes would be taken for those.
+ */
+export const lastKnown = (state: State): number =>
+  Math.floor(Number(state.get('SELECT max(max(covered, timed)) AS last FROM inode')?.['last'] ?? 0) / NUMBERS)
 
 /** No segment before this one holds a write that the database does not know. */
 export const keptFrom = (id: number): Op => ['setMeta', 'keptFrom', id]

@@ -14,7 +14,7 @@ import type { State } from '../state/state.ts'
 import type { FileId } from '../vfs.ts'
 import type { Disk, DiskFile } from './disk.ts'
 import { chained, type Place } from './frame.ts'
-import { Kept, keptFrom, type Left, type LeftFrame, type Mark, readFrames } from './kept.ts'
+import { Kept, keptFrom, type Left, type LeftFrame, lastKnown, type Mark, readFrames } from './kept.ts'
 import { sealedSize } from './record.ts'
 import { laidOut, newSegment, type Run, readRun, type Segment } from './segment.ts'
 import { Space } from './space.ts'
@@ -79,6 +79,7 @@ export class Staging {
     await disk.syncDir(join(dir, '..'))
     for (const row of state.all('SELECT id, key FROM segment'))
       staging.#adopt(Number(row['id']), row['key'] as Uint8Array, true)
+    staging.#lastId = lastKnown(state)
     await staging.#find(Number(state.get("SELECT value FROM meta WHERE key = 'keptFrom'")?.['value'] ?? 0n))
     const { free } = await disk.space(dir)
     staging.#limit = options.limit ?? Math.min(20 * 2 ** 30, Math.floor(free / 4) + staging.bytes)
