@@ -107,8 +107,10 @@ class Trying {
       env: { ...process.env, UV_THREADPOOL_SIZE: '16' }, // a call that hangs must not hold up all others
     })
     const line = this.#child.stdio[3] as Duplex
-    line.on('error', () => {})
-    createInterface({ input: line }).on('line', text => this.#hear(text, line))
+    line.on('error', () => {}) // it was killed, and that has its own word
+    createInterface({ input: line })
+      .on('line', text => this.#hear(text, line))
+      .on('error', () => {})
     this.#child.on('close', (code, signal) => {
       const gone = new Error(
         `the process that tries the rules ended (${signal ?? code}) in "${this.#running}"`,
