@@ -11,6 +11,7 @@ import type { Tahoefs } from '../vfs/tahoefs.ts'
 import type { Wish } from './checking.ts'
 import { openFileSystem } from './file-system.ts'
 import { type Frontends, openFrontends, type Plan } from './frontends.ts'
+import { easeHeap } from './heap.ts'
 import { beforeMaking, exists } from './made.ts'
 import { at, controlSocket, leaveNote, type Status } from './places.ts'
 import { keepRoom } from './room.ts'
@@ -54,6 +55,7 @@ const nowhere = new Set<Code>(['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ESTALE'])
 
 /** Opens everything. What fails says so in one line, and leaves nothing behind that was not there before. */
 export async function start(settings: Settings, given: Start): Promise<Running> {
+  easeHeap()
   const { stateDir, cacheDir } = settings
   if (Buffer.byteLength(controlSocket(stateDir)) > MAX_SOCKET_PATH)
     throw new Wrong(
