@@ -2,6 +2,7 @@
 //
 //   npm run bench -- [reading|writing|native|fuse|PART]... [--huge MIB] [--quick]
 
+import { availableParallelism, loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { calls, cold, dbench, git, ls, rates } from './fuse.ts'
 import { readers } from './fuse-readers.ts'
@@ -67,6 +68,8 @@ if (!wanted) {
   console.error(usage)
   process.exit(2)
 }
+// With others at work even the ratios are worth little.
+console.log(`the machine's load before: ${loadavg()[0]!.toFixed(2)}, processors: ${availableParallelism()}`)
 const world = await World.make()
 try {
   for (const [, part] of wanted.parts) await part(world, wanted.sizes)
