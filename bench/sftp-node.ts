@@ -87,15 +87,19 @@ export class Sshfs {
       IdentityFile: key,
       StrictHostKeyChecking: 'no', // it has just been made
       UserKnownHostsFile: '/dev/null',
-      LogLevel: 'QUIET', // its end is not news
+      LogLevel: 'ERROR',
     }
     const given = Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`])
     const sshfs = ['sshfs', '-f', ...given, `${USER}@127.0.0.1:/`, dir]
     const child = spawn('setpriv', ['--pdeathsig', 'TERM', ...sshfs], {
-      stdio: ['ignore', 'ignore', 'inherit'],
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    let said = ''
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said += text
     })
     for (const end = Date.now() + PATIENCE; (await stat(dir)).dev === before; await sleep(20)) {
-      if (child.exitCode !== null) throw new Error(`sshfs ended with ${child.exitCode}`)
+      if (child.exitCode !== null) throw new Error(`sshfs ended with ${child.exitCode}: ${said}`)
       if (Date.now() > end) throw new Error('sshfs does not mount')
     }
     return new Sshfs(dir, key, child)
@@ -111,6 +115,8 @@ export class Sshfs {
   }
 
   async unmount(): Promise<void> {
+    const { exitCode, signalCode } = this.#process
+    if (exitCode !== null || signalCode !== null) return // it has ended, and unmounted before
     const gone = once(this.#process, 'exit')
     await run('fusermount3', ['-u', '-z', this.dir])
     await gone
