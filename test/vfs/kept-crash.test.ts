@@ -148,7 +148,7 @@ test('what was kept survives the end of the process at any moment, and is publis
   t.timeout(170_000)
   let last = 1
   while (await ends(t, last)) last++
-  t.true(last > 60, `${last} steps`)
+  t.true(last > 40, `${last} steps`)
 })
 
 const hash = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
